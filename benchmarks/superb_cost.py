@@ -202,7 +202,7 @@ def kinds(plan):
 
 def costs(made, units, seeds=1, rates=None):
     """Sums of a benchmark, from ``superb.costs.gather``."""
-    from s3prl_sb.superb.costs import gather
+    from s3prl_sb.benchmark.costs import gather
 
     folders, table, runs = [], {}, []
     for task, each in made.items():

@@ -14,6 +14,7 @@ import types
 from typing import NamedTuple
 
 from s3prl_sb import __version__
+from s3prl_sb.benchmark import command as superb
 from s3prl_sb.commands import (
     abx,
     check,
@@ -40,7 +41,6 @@ from s3prl_sb.foreign import trust
 from s3prl_sb.processes import interruption
 from s3prl_sb.runs import table as results
 from s3prl_sb.scoring import command as score
-from s3prl_sb.superb import command as superb
 from s3prl_sb.terminal import columns, logs
 
 

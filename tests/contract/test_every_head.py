@@ -15,6 +15,7 @@ from s3prl_sb.schema.named_heads import KINDS, encoders, named_heads, poolings
 SMALL = {
     "linear": {"hidden_size": 8},
     "mlp": {"hidden_size": 8},
+    "hear_mlp": {"hidden_size": 8},
     "concat": {"window": 5},
     "conv_bank": {"hidden_size": 8, "cnn_size": 6},
     "rnn": {"hidden_size": 8},

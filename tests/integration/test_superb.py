@@ -22,7 +22,7 @@ from tasks import small  # noqa: E402
 
 COMMAND = """
 import argparse, sys
-from s3prl_sb.superb import command
+from s3prl_sb.benchmark import command
 parser = argparse.ArgumentParser()
 command.add_arguments(parser)
 sys.exit(command.main(parser.parse_args()))

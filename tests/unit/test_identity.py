@@ -11,6 +11,7 @@ import sys
 import pytest
 import torch
 
+from s3prl_sb.benchmark import contents
 from s3prl_sb.dataio.dataset import ManifestDataset, Pipe
 from s3prl_sb.dataio.pipes import AddNoise
 from s3prl_sb.identity import code, content, data, differences, digest, opened
@@ -26,7 +27,6 @@ from s3prl_sb.identity.upstreams import (
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.base import Upstream
 from s3prl_sb.runs.tasks import TASKS
-from s3prl_sb.superb import contents
 
 
 @pytest.fixture(autouse=True)

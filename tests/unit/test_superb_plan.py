@@ -13,12 +13,12 @@ import time
 import pytest
 
 from s3prl_sb import resources
+from s3prl_sb.benchmark import command, configurations, contents, data, parts, plan
 from s3prl_sb.engines import guard
 from s3prl_sb.engines.jobs import Job, last_lines, reason
 from s3prl_sb.engines.local import Local
 from s3prl_sb.errors import UserError
 from s3prl_sb.runs import tasks
-from s3prl_sb.superb import command, configurations, contents, data, parts, plan
 
 
 def make(output, seeds=(1, 2), rates=None, budget=None, upstreams=("mel",), **places):

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from s3prl_sb.benchmark import requirements
+from s3prl_sb.benchmark.requirements import missing
 from s3prl_sb.cli import main
 from s3prl_sb.engines.local import Local
 from s3prl_sb.runs.tasks import TASKS
-from s3prl_sb.superb import requirements
-from s3prl_sb.superb.requirements import missing
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_sound_ones_begin(tmp_path, begun, capsys):
 
 
 def test_what_is_done_needs_no_data(tmp_path, begun, capsys, monkeypatch):
-    from s3prl_sb.superb.plan import Run
+    from s3prl_sb.benchmark.plan import Run
 
     monkeypatch.setattr(Run, "is_done", lambda self: True)
     superb(tmp_path, f"KS: {{data_folder: {tmp_path}/unplugged}}", capsys)
@@ -117,7 +117,7 @@ def test_extras_are_those_of_the_installation():
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_is_looked_at(task, tmp_path):
-    from s3prl_sb.superb.requirements import _plain
+    from s3prl_sb.benchmark.requirements import _plain
 
     assert missing(task, {**_plain(task), "data_folder": str(tmp_path / "none")})
     assert missing(task, _plain(task))

@@ -6,8 +6,7 @@ import shutil
 
 import pytest
 
-from s3prl_sb.engines.local import Local
-from s3prl_sb.superb import (
+from s3prl_sb.benchmark import (
     command,
     configurations,
     layout,
@@ -17,6 +16,7 @@ from s3prl_sb.superb import (
     run_entries,
     table,
 )
+from s3prl_sb.engines.local import Local
 
 FULL = {"followed": True, "settings": {}, "data": None, "differs": []}
 METRICS = {"accuracy": 0.5, "eer": 0.1, "mtwv": 0.2}

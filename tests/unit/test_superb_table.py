@@ -6,9 +6,9 @@ import statistics
 
 import pytest
 
+from s3prl_sb.benchmark import command, grid, layout, notes, plan, published, table
 from s3prl_sb.engines.jobs import Job
 from s3prl_sb.runs.tasks import TASKS
-from s3prl_sb.superb import command, grid, layout, notes, plan, published, table
 
 
 @pytest.fixture

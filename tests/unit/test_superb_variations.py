@@ -7,9 +7,7 @@ import shlex
 
 import pytest
 
-from s3prl_sb.engines.local import Local
-from s3prl_sb.errors import UserError
-from s3prl_sb.superb import (
+from s3prl_sb.benchmark import (
     command,
     configurations,
     curves,
@@ -24,6 +22,8 @@ from s3prl_sb.superb import (
     table,
     variations,
 )
+from s3prl_sb.engines.local import Local
+from s3prl_sb.errors import UserError
 
 PROTOCOL = {"followed": False, "settings": {}, "data": None, "differs": ["a key"]}
 #: Metrics of stub runs: those of KS, SID, ER; ASR; QbE; ASV; SD.

@@ -1,0 +1,355 @@
+"""Configurations of the rows of the table; a row is an upstream under one of them.
+
+A configuration is what a command requests: keys of each task's recipe, from ``--data``
+and ``--budget``, and whether the learning rate is searched. It applies to all tasks,
+including those that the command did not run. A run belongs to it if it was started with
+exactly these keys of its task. So a row never has runs of another budget, and a run
+that several configurations request is in the row of each.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import dataclasses
+import functools
+from pathlib import Path
+
+from s3prl_sb.benchmark import contents
+from s3prl_sb.benchmark.data import read_budget
+from s3prl_sb.benchmark.keys import is_trained, settings
+from s3prl_sb.benchmark.row_names import words_of_changes
+from s3prl_sb.hyperyaml.nodes import plain
+from s3prl_sb.runs.tasks import recipe
+from s3prl_sb.schema.keys import Schema
+from s3prl_sb.startup.protocol import flat
+from s3prl_sb.storage.files import FileError, read_json, write_json
+
+RECORD = "configurations.json"
+WHAT = "the configurations of a benchmark"
+TOY, FULL = "toy", "full"
+
+
+@dataclasses.dataclass(frozen=True)
+class RowConfiguration:
+    """The request of a command for all tasks, which defines a row of the table.
+
+    Arguments
+    ---------
+    data, budget : dict
+        Task to keys of its recipe.
+    rates : list of float, optional
+        Learning rates to search.
+    first : int, optional
+        Seed of the run that searches them for the others.
+    data_name, budget_name : str
+        Names on the command line: "toy", "full", "mini", or the stem of a file.
+    changes, refused, without : dict
+        See :class:`s3prl_sb.benchmark.variations.Variation`.
+    output : pathlib.Path, optional
+        Folder of the benchmark. None if ``data`` has digests instead of paths.
+    """
+
+    data: dict
+    budget: dict
+    rates: list | None = None
+    first: int | None = None
+    data_name: str = ""
+    budget_name: str = FULL
+    changes: dict = dataclasses.field(default_factory=dict)
+    refused: dict = dataclasses.field(default_factory=dict)
+    without: dict = dataclasses.field(default_factory=dict)
+    output: Path | None = None  # data inside it are identified by their path
+
+    def keys(self, task):
+        """Returns the keys of a task's recipe.
+
+        Arguments
+        ---------
+        task : str
+            Name such as "KS".
+
+        Returns
+        -------
+        dict or None
+            In the form of :func:`keys_of`; None if there are no data for the task, or
+            the configuration does not fit it.
+        """
+        requested = self.requested(task)
+        if task not in self.data or requested is None:
+            return None
+        keys = {**requested, **self.data[task]}
+        if self.output is None:  # derived from runs
+            return plain(keys)
+        kept, data = contents.split(task, keys, self.output)
+        return {**plain(kept), **data}
+
+    def requested(self, task):
+        """Returns the keys of a task's recipe that it sets, without those of the data.
+
+        Arguments
+        ---------
+        task : str
+            Name such as "KS".
+
+        Returns
+        -------
+        dict or None
+            None if it does not fit the task.
+        """
+        if task in self.refused:
+            return None
+        return {**self.budget.get(task, {}), **self.changes.get(task, {})}
+
+    def value(self, key):
+        """Returns the value of a key, if all tasks with data that have it share it.
+
+        Arguments
+        ---------
+        key : str
+            Key of recipes.
+
+        Returns
+        -------
+        object
+            None if they do not, or the key is not set.
+        """
+        chosen = [self.requested(t) for t in self.data if key in settings(t)]
+        values = [keys.get(key) for keys in chosen if keys is not None]
+        return values[0] if values and all(v == values[0] for v in values) else None
+
+    def leaving_out(self, *keys):
+        """Returns the configuration without some keys of its tasks.
+
+        Arguments
+        ---------
+        *keys : str
+            Keys of recipes.
+
+        Returns
+        -------
+        RowConfiguration
+        """
+
+        def left(by_task):
+            return {
+                task: {k: v for k, v in values.items() if k not in keys}
+                for task, values in by_task.items()
+            }
+
+        budget, changes = left(self.budget), left(self.changes)
+        return dataclasses.replace(self, budget=budget, changes=changes, refused={})
+
+    def asks_for(self, task, keys, search):
+        """Returns whether a run belongs to this configuration.
+
+        Arguments
+        ---------
+        task : str
+            Name such as "KS".
+        keys : dict
+            Output of :func:`keys_of`.
+        search : tuple or None
+            Learning rates and the seed that searched them.
+
+        Returns
+        -------
+        bool
+        """
+        if self.keys(task) != keys:
+            return False
+        return search == self.search or not is_trained(task)
+
+    def equals(self, other):
+        """Returns whether another configuration requests the same runs.
+
+        Arguments
+        ---------
+        other : RowConfiguration
+            Another configuration.
+
+        Returns
+        -------
+        bool
+        """
+        one, two = (
+            [each.data, plain(each.budget), plain(each.changes), each.search]
+            for each in (self, other)
+        )
+        return one == two
+
+    @property
+    def search(self):
+        """Learning rates and the seed that searches them, or None."""
+        return (tuple(self.rates), self.first) if self.rates else None
+
+    def name(self):
+        """Returns short descriptions of what is particular about it.
+
+        Returns
+        -------
+        list of str
+
+        Example
+        -------
+        >>> RowConfiguration({}, {"KS": {"lr": 1}}, [0.1], 1, "toy", "mini").name()
+        ['toy', 'mini', 'lr searched']
+        >>> RowConfiguration({}, {"KS": {"total_steps": 20}}, budget_name="b").name()
+        ['total_steps=20']
+        """
+        words = [TOY] if self.data_name == TOY else []
+        if any(self.budget.values()):
+            words.append(self._budget())
+        words += words_of_changes(self.changes, [*self.data, *self.changes])
+        return words + (["lr searched"] if self.rates else [])
+
+    def _budget(self):
+        """Describes a budget by its keys if these are few, with tasks if needed."""
+        keys = [
+            (task, key, value)
+            for task, values in self.budget.items()
+            for key, value in flat(plain(values)).items()
+        ]
+        words = [f"{key}={value}" for _, key, value in keys]
+        clash = len(set(words)) > len({key for _, key, _ in keys})
+        if clash or any(map(self._leaves_out, self.data)):
+            words = [f"{task}.{key}={value}" for task, key, value in keys]
+        words = list(dict.fromkeys(words))
+        few = len(words) <= (3 if self.budget_name else 6)
+        if few and self.budget_name != "mini":
+            return ", ".join(words)
+        return self.budget_name or "other keys"
+
+    def _leaves_out(self, task):
+        """Returns whether a task has a key that the budget only sets for others."""
+        keys = {key for values in self.budget.values() for key in values}
+        return any(key in settings(task) for key in keys - {*self.budget.get(task, ())})
+
+    def facets(self):
+        """Returns descriptions that may distinguish it from others of the same name.
+
+        Returns
+        -------
+        dict
+            Names to descriptions, the most important first.
+        """
+        facets = {"budget": self.budget_name}
+        for task, values in self.budget.items():
+            for key, value in flat(plain(values)).items():
+                facets[f"{task}.{key}"] = f"{task}.{key}={value}"
+        if self.rates:
+            facets["rates"] = "from " + " ".join(f"{rate:g}" for rate in self.rates)
+            facets["first"] = f"by seed {self.first}"
+        facets["data"] = self.data_name
+        for task, values in self.data.items():
+            for key, value in flat(plain(values)).items():
+                facets[f"data.{task}.{key}"] = f"{task}.{key}={value}"
+        return facets
+
+
+def keys_of(configuration):
+    """Returns the keys of its recipe that a run was started with.
+
+    Arguments
+    ---------
+    configuration : dict
+        See :attr:`s3prl_sb.benchmark.plan.Run.configuration`.
+
+    Returns
+    -------
+    dict
+        Keys to values, for data to digests, if the configuration has them.
+    """
+    return {**configuration.get("overrides", {}), **configuration.get("data", {})}
+
+
+def of_entries(entries):
+    """Derives configurations from runs whose commands are unknown.
+
+    Runs of different tasks share a configuration if they have the same keys, except for
+    the paths of their data.
+
+    Arguments
+    ---------
+    entries : list of tuple
+        Task, its keys (:func:`keys_of`), the search (see
+        :attr:`RowConfiguration.search`).
+
+    Returns
+    -------
+    list of RowConfiguration
+    """
+    derived = []
+    for task, keys, search in entries:
+        schema, mini = _schema_and_mini(task)
+        data = {k: v for k, v in keys.items() if schema.is_path(k)}
+        budget = {k: v for k, v in keys.items() if k not in data}
+        name = "mini" if budget and budget == mini else ""
+        for each in derived:
+            if each.keys(task) not in (None, keys):
+                continue
+            if each.search != search and is_trained(task):
+                continue
+            others = list(each.budget.values())
+            if name == each.budget_name and (name or all(b == budget for b in others)):
+                each.data[task], each.budget[task] = data, budget
+                break
+        else:
+            rates, first = search or (None, None)
+            rates = rates and list(rates)
+            each = RowConfiguration(
+                {task: data}, {task: budget}, rates, first, budget_name=name
+            )
+            derived.append(each)
+    return derived
+
+
+@functools.lru_cache(maxsize=None)
+def _schema_and_mini(task):
+    """Returns the schema of a task's recipe, and its keys in the mini budget."""
+    schema = Schema.of_recipe(recipe(task))
+    return schema, schema.counting(plain(read_budget("mini")[task]))
+
+
+def remember(output, requested):
+    """Stores configurations next to the runs, the last ones first.
+
+    Arguments
+    ---------
+    output : pathlib.Path
+        Folder of the benchmark.
+    requested : list of RowConfiguration
+        Configurations of the command.
+    """
+    others = [
+        other
+        for other in recall(output)
+        if not any(other.equals(each) for each in requested)
+    ]
+    values = [
+        {k: v for k, v in dataclasses.asdict(each).items() if k != "output"}
+        for each in [*requested, *others]
+    ]
+    write_json(Path(output) / RECORD, plain(values))
+
+
+def recall(output):
+    """Returns the configurations of earlier commands.
+
+    Arguments
+    ---------
+    output : pathlib.Path
+        Folder of the benchmark.
+
+    Returns
+    -------
+    list of RowConfiguration
+        Empty if they are unknown: rows are then named by the keys of the runs.
+    """
+    path = Path(output) / RECORD
+    if not path.is_file():
+        return []
+    try:
+        entries = read_json(path, WHAT, kind=list)
+        return [RowConfiguration(**each, output=Path(output)) for each in entries]
+    except (FileError, TypeError):  # only the names of rows are lost
+        return []

@@ -1,0 +1,284 @@
+"""Decoding of frames to a timeline: turns, words and events.
+
+Frame ``f`` covers the time from ``f`` to ``f + 1`` frame lengths, so an item of the
+frames ``i`` to ``j - 1`` lasts from ``i`` to ``j`` frame lengths.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from s3prl_sb.dataio.speaker_activity import decide, segments
+from s3prl_sb.dataio.timeline import Item, Timeline, ordered
+from s3prl_sb.dataio.tokenizers import Tokenizer, from_spec
+from s3prl_sb.lobes.event_decoding import decode_events
+
+BEGINNING = "▁"  # of a word, in the pieces of sentencepiece
+CLOSE = 1e-6  # frames by which a duration may be off, as durations are decimals
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """Settings of the decoding.
+
+    Arguments
+    ---------
+    frame_seconds : float
+        Length of a frame, seconds.
+    event_labels : list of str
+        Labels of the events, in the order of their columns.
+    tokenizer : Tokenizer, optional
+        Tokenizer of the words.
+    speaker_threshold : float
+        A speaker is active above this probability.
+    speaker_median : float
+        Length of the median filter over decisions on speakers, seconds; it is rounded
+        to an odd number of frames. 0: no filter.
+    event_threshold : float or dict
+        Probability above which an event is active, the same for all labels, or by
+        label.
+    event_median : float or dict
+        Length of the median filter over the probabilities of events, seconds, see
+        :func:`~s3prl_sb.lobes.event_decoding.smooth`.
+    min_event : float or dict
+        Shorter events are left out, seconds.
+
+    Example
+    -------
+    >>> Decisions(event_labels=["dog"], event_threshold={"dog": 0.3}).of("dog")
+    (0.3, 0.0, 0.0)
+    """
+
+    frame_seconds: float = 0.02
+    event_labels: Sequence[str] = ()
+    tokenizer: Tokenizer | None = None
+    speaker_threshold: float = 0.5
+    speaker_median: float = 0.0
+    event_threshold: float | Mapping[str, float] = 0.5
+    event_median: float | Mapping[str, float] = 0.0
+    min_event: float | Mapping[str, float] = 0.0
+
+    def of(self, label: str) -> tuple[float, float, float]:
+        """Returns threshold, median and least length of an event."""
+        values = (self.event_threshold, self.event_median, self.min_event)
+        return tuple(v[label] if isinstance(v, Mapping) else v for v in values)
+
+    def spec(self) -> dict[str, Any]:
+        """Returns JSON values for :meth:`from_spec`, as an export holds them."""
+        values = dict(vars(self))
+        values["event_labels"] = list(self.event_labels)
+        values["tokenizer"] = self.tokenizer and self.tokenizer.spec()
+        return values
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any]) -> "Decisions":
+        """Rebuilds the settings from their :meth:`spec`."""
+        tokenizer = spec.get("tokenizer")
+        return cls(**{**spec, "tokenizer": tokenizer and from_spec(tokenizer)})
+
+
+def decode(
+    activity: Any, events: Any, words: Any, decisions: Decisions, duration: float
+) -> Timeline:
+    """Decodes the frames of one recording.
+
+    Arguments
+    ---------
+    activity : numpy.ndarray or torch.Tensor, optional
+        Probabilities [frames, speakers].
+    events : numpy.ndarray or torch.Tensor, optional
+        Probabilities [frames, labels].
+    words : numpy.ndarray or torch.Tensor, optional
+        Log-probabilities [speakers, frames, tokens], a track per speaker.
+    decisions : Decisions
+        The settings.
+    duration : float
+        Seconds of the recording; no item ends after it.
+
+    Returns
+    -------
+    list of Item
+        Speakers are "speaker1", "speaker2", … in the order of the columns. A word
+        begins with the most probable frame of its first token and ends after that of
+        its last one. Tracks of speakers that have no turn have no words.
+
+    Example
+    -------
+    >>> activity = np.array([[0.9], [0.8], [0.1]])
+    >>> decode(activity, None, None, Decisions(frame_seconds=0.5), 2.0)[0][:4]
+    ('speaker', 'speaker1', 0.0, 1.0)
+    """
+    items: Timeline = []
+    active = None
+    if activity is not None:
+        probabilities = _numpy(activity)
+        turns = speaker_items(probabilities, decisions, duration)
+        active = {turn.label for turn in turns}
+        items += turns
+    if events is not None:
+        items += event_items(_numpy(events), decisions, duration)
+    if words is not None:
+        for number, track in enumerate(_numpy(words), 1):
+            name = f"speaker{number}"
+            if active is None or name in active:
+                items += word_items(track, name, decisions, duration)
+    return ordered(items)
+
+
+def speaker_items(
+    probabilities: np.ndarray, decisions: Decisions, duration: float
+) -> Timeline:
+    """Decodes the turns of speakers.
+
+    Arguments
+    ---------
+    probabilities : numpy.ndarray
+        [frames, speakers].
+    decisions, duration
+        See :func:`decode`.
+
+    Returns
+    -------
+    list of Item
+    """
+    median = width(decisions.speaker_median, decisions.frame_seconds)
+    active = decide(probabilities, decisions.speaker_threshold, median)
+    names = [f"speaker{number + 1}" for number in range(active.shape[1])]
+    length = decisions.frame_seconds
+    turns = segments(active, length, min(len(active) * length, duration), names)
+    return _scored("speaker", turns, names, probabilities, length)
+
+
+def event_items(
+    probabilities: np.ndarray, decisions: Decisions, duration: float
+) -> Timeline:
+    """Decodes sound events.
+
+    Arguments
+    ---------
+    probabilities : numpy.ndarray
+        [frames, labels].
+    decisions, duration
+        See :func:`decode`.
+
+    Returns
+    -------
+    list of Item
+    """
+    labels = list(decisions.event_labels)
+    threshold, median, least = zip(*map(decisions.of, labels)) if labels else ((),) * 3
+    length = decisions.frame_seconds
+    found = decode_events(
+        probabilities, labels, length, threshold, median, least, duration
+    )
+    return _scored("event", found, labels, probabilities, length)
+
+
+def word_items(
+    track: np.ndarray, speaker: str, decisions: Decisions, duration: float
+) -> Timeline:
+    """Decodes the words of one speaker's track greedily.
+
+    Arguments
+    ---------
+    track : numpy.ndarray
+        Log-probabilities [frames, tokens].
+    speaker : str
+        Name of the speaker.
+    decisions, duration
+        See :func:`decode`.
+
+    Returns
+    -------
+    list of Item
+        The score of a word is the geometric mean of the probabilities of its tokens.
+    """
+    tokenizer, length = decisions.tokenizer, decisions.frame_seconds
+    if tokenizer is None:
+        raise ValueError("words need the tokenizer of the decisions")
+    items = []
+    for tokens in _words(_peaks(track, tokenizer.blank), tokenizer):
+        text = tokenizer.decode([token for token, _, _ in tokens])
+        start = min(tokens[0][1] * length, duration)
+        stop = min((tokens[-1][1] + 1) * length, duration)
+        if not text or start >= stop:
+            continue
+        score = float(np.exp(np.mean([value for _, _, value in tokens])))
+        times = round(start, 6), round(stop, 6)
+        items.append(Item("word", text, *times, speaker, min(score, 1.0)))
+    return items
+
+
+def width(seconds: float, frame_seconds: float) -> int:
+    """Returns the odd number of frames next to a length in seconds.
+
+    Arguments
+    ---------
+    seconds, frame_seconds : float
+        Length of the filter, and of a frame.
+
+    Returns
+    -------
+    int
+        1 at least.
+
+    Example
+    -------
+    >>> width(0.25, 0.02), width(0.02, 0.02), width(0.0, 0.02)
+    (13, 1, 1)
+    """
+    return 2 * round((seconds / frame_seconds - 1 + CLOSE) / 2) + 1 if seconds else 1
+
+
+def _scored(kind, found, names, probabilities, length):
+    """Returns items of segments, each with its mean probability."""
+    columns = {name: column for column, name in enumerate(names)}
+    items = []
+    for name, start, stop in found:
+        first, last = round(start / length), math.ceil(stop / length - CLOSE)
+        score = float(probabilities[first:last, columns[name]].mean())
+        items.append(Item(kind, name, start, stop, "", score))
+    return items
+
+
+def _peaks(track, blank):
+    """Returns (token, frame, log-probability) of the tokens of the best alignment, at
+    the most probable frame of each."""
+    best = track.argmax(-1)
+    edges = np.flatnonzero(np.diff(best, prepend=-1, append=-1))
+    peaks = []
+    for first, last in zip(edges, edges[1:]):
+        token = int(best[first])
+        if token != blank:
+            frame = int(first + track[first:last, token].argmax())
+            peaks.append((token, frame, float(track[frame, token])))
+    return peaks
+
+
+def _words(peaks, tokenizer):
+    """Groups tokens to words: at spaces, or at the pieces that begin a word, or each
+    token alone."""
+    space = getattr(tokenizer, "space", None)
+    pieces = any(token.startswith(BEGINNING) for token in tokenizer.tokens)
+    words: list[list] = [[]]
+    for peak in peaks:
+        text = tokenizer.tokens[peak[0]]
+        if peak[0] in tokenizer.hidden:
+            continue
+        if space is not None and text == space:
+            words.append([])
+            continue
+        if (pieces and text.startswith(BEGINNING)) or (not pieces and space is None):
+            words.append([])
+        words[-1].append(peak)
+    return [word for word in words if word]
+
+
+def _numpy(values):
+    return values.detach().cpu().numpy() if hasattr(values, "detach") else values

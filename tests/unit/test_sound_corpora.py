@@ -1,0 +1,361 @@
+"""Corpora of sounds from their original folders: labels, folds, splits, errors."""
+
+import csv
+import importlib
+import io
+import json
+import re
+import tarfile
+
+import numpy as np
+import pytest
+import soundfile
+
+from s3prl_sb.corpora import (
+    crema_d,
+    esc50,
+    fsd50k,
+    gtzan,
+    nsynth,
+    urbansound8k,
+    vocalsound,
+    xares,
+)
+from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio.manifest import SPLITS, ManifestError
+
+
+def fails(*parts):
+    """A ManifestError whose message has the parts in that order."""
+    return pytest.raises(ManifestError, match="(?s)" + ".*".join(map(re.escape, parts)))
+
+
+def sound(path, samples=160):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.full(samples, 0.1), 16000)
+
+
+def table(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+def load(paths):
+    assert list(paths) == list(SPLITS)
+    return [manifest.validate(manifest.read(paths[s]), s, ()) for s in SPLITS]
+
+
+def cross_validated(prepare, folder, save, folds):
+    """Each clip is tested once; the next fold validates; nothing is in two splits."""
+    tested = []
+    for fold in folds:
+        train, valid, test = load(prepare(folder, save / str(fold), fold=fold))
+        assert {r["fold"] for r in test.values()} == {fold}
+        assert {r["fold"] for r in valid.values()} == {fold % len(folds) + 1}
+        others = set(folds) - {fold, fold % len(folds) + 1}
+        assert {r["fold"] for r in train.values()} == others
+        tested += test
+    assert len(set(tested)) == len(tested)
+    return tested
+
+
+# ------------------------------------------------------------------------- ESC-50
+def esc(folder, classes=("dog", "rain", "clapping"), ending="wav"):
+    rows = [["filename", "fold", "target", "category", "esc10", "src_file", "take"]]
+    for fold in range(1, 6):
+        for target, name in enumerate(classes):
+            file = f"{fold}-{100 + target}-A-{target}.wav"
+            esc10 = str(name != "clapping")
+            rows.append([file, fold, target, name, esc10, 100 + target, "A"])
+            sound((folder / "audio" / file).with_suffix(f".{ending}"))
+    table(folder / "meta/esc50.csv", rows)
+    return folder
+
+
+def test_esc50_and_esc10(tmp_path):
+    folder = esc(tmp_path / "ESC-50-master", ending="ogg")  # converted audio is found
+    assert esc50.folds(folder) == [1, 2, 3, 4, 5]
+    tested = cross_validated(esc50.prepare_esc50, tmp_path, tmp_path / "s", range(1, 6))
+    assert len(tested) == 15
+    few = cross_validated(esc50.prepare_esc10, tmp_path, tmp_path / "t", range(1, 6))
+    assert len(few) == 10 and not any(name.endswith("-2") for name in few)
+    record = load(esc50.prepare_esc50(tmp_path, tmp_path / "u", fold=2))[2]["2-101-A-1"]
+    assert record["label"] == "rain" and record["wav"].endswith("2-101-A-1.ogg")
+    with fails("fold: 6", "1, 2, 3, 4"):
+        esc50.prepare_esc50(tmp_path, tmp_path / "v", fold=6)
+    assert load(esc50.prepare_esc50(None, tmp_path / "u", fold=2, skip_prep=True))
+
+
+def test_esc50_errors(tmp_path, caplog):
+    with fails("data_folder is not set", "ESC-50"):
+        esc50.prepare_esc50(None, tmp_path / "s", fold=1)
+    with fails("esc50.csv", "no such file"):
+        esc50.prepare_esc50(tmp_path, tmp_path / "s", fold=1)
+    meta = tmp_path / "meta/esc50.csv"
+    table(meta, [["filename", "fold", "category"]])
+    with fails("esc50.csv:1", "no column esc10", "Restore"):
+        esc50.prepare_esc50(tmp_path, tmp_path / "s", fold=1)
+    heading = ["filename", "fold", "category", "esc10"]
+    table(meta, [heading, ["a.wav", "one", "dog", "True"]])
+    with fails("esc50.csv:2", "fold is a whole number", "'one'"):
+        esc50.prepare_esc50(tmp_path, tmp_path / "s", fold=1)
+    table(meta, [heading, ["a.wav", "1"]])
+    with fails("esc50.csv:2", "2 columns instead of 4"):
+        esc50.prepare_esc50(tmp_path, tmp_path / "s", fold=1)
+    table(meta, [heading, ["a.wav", "1", "dog", "True"]])
+    with fails("none of the 1 recordings", "a.wav"):
+        esc50.prepare_esc50(tmp_path, tmp_path / "s", fold=1)
+    caplog.set_level("WARNING", "s3prl_sb")
+    folder = esc(tmp_path / "whole")
+    esc50.prepare_esc50(folder, tmp_path / "s", fold=1)
+    assert "15 clips of ESC-50, and 2000 are published" in caplog.text
+    # A class that is in the test fold only
+    rows = (
+        (folder / "meta/esc50.csv")
+        .read_text()
+        .replace("1-100-A-0.wav,1,0,dog", "1-100-A-0.wav,1,0,cat")
+    )
+    (folder / "meta/esc50.csv").write_text(rows)
+    with fails("esc50.csv:2", "label 'cat' is unseen in training"):
+        esc50.prepare_esc50(folder, tmp_path / "t", fold=1)
+
+
+# ------------------------------------------------------------ other corpora with folds
+def test_urbansound8k(tmp_path):
+    rows = [
+        [
+            "slice_file_name",
+            "fsID",
+            "start",
+            "end",
+            "salience",
+            "fold",
+            "classID",
+            "class",
+        ]
+    ]
+    for fold in urbansound8k.FOLDS:
+        for number, name in enumerate(("siren", "drilling")):
+            file = f"{100 * fold}-{number}-0-0.wav"
+            rows.append([file, fold, 0, 1, 1, fold, number, name])
+            sound(tmp_path / f"UrbanSound8K/audio/fold{fold}" / file)
+    table(tmp_path / "UrbanSound8K/metadata/UrbanSound8K.csv", rows)
+    folds = urbansound8k.folds(tmp_path)
+    prepare = urbansound8k.prepare_urbansound8k
+    assert len(cross_validated(prepare, tmp_path, tmp_path / "s", folds)) == 20
+
+
+def test_gtzan_folds_are_tens(tmp_path, caplog):
+    for genre in ("jazz", "metal"):
+        for number in (0, 9, 10, 25, 38, 54, 99):
+            sound(tmp_path / f"genres_original/{genre}/{genre}.{number:05d}.wav")
+    sound(tmp_path / "genres_original/jazz/notes.wav")  # no excerpt
+    (tmp_path / "genres_original/jazz/jazz.00054.wav").write_bytes(b"damaged")
+    caplog.set_level("WARNING", "s3prl_sb")
+    train, valid, test = load(gtzan.prepare_gtzan(tmp_path, tmp_path / "s", fold=3))
+    assert sorted(test) == ["jazz.00025", "metal.00025"]
+    assert sorted(valid) == ["jazz.00038", "metal.00038"]
+    assert "jazz.00000" in train and "metal.00054" in train
+    assert "jazz.00054" not in train and "jazz.00054.wav" in caplog.text
+    assert test["jazz.00025"]["label"] == "jazz"
+    # Any other damaged file is an error
+    (tmp_path / "genres_original/jazz/jazz.00000.wav").write_bytes(b"damaged")
+    with fails("jazz.00000.wav"):
+        gtzan.prepare_gtzan(tmp_path, tmp_path / "t", fold=3)
+    with fails("no excerpts"):
+        gtzan.prepare_gtzan(tmp_path / "s", tmp_path / "t", fold=3)
+
+
+def test_gtzan_filtered(tmp_path):
+    for number in range(3):
+        sound(tmp_path / f"genres/blues/blues.{number:05d}.au")
+    for number, split in enumerate(SPLITS):
+        line = f"blues/blues.{number:05d}.wav\n"
+        (tmp_path / f"{split}_filtered.txt").write_text(line)
+    train, valid, test = load(gtzan.prepare_gtzan_filtered(tmp_path, tmp_path / "s"))
+    assert (list(train), list(test)) == (["blues.00000"], ["blues.00002"])
+    (tmp_path / "test_filtered.txt").write_text("blues/blues.00077.wav\n")
+    with fails("test_filtered.txt:1", "blues.00077.wav is not in"):
+        gtzan.prepare_gtzan_filtered(tmp_path, tmp_path / "t")
+
+
+def test_crema_d_speakers(tmp_path, caplog):
+    for actor in range(1001, 1012):
+        for emotion in ("ANG", "SAD"):
+            sound(tmp_path / f"CREMA-D/AudioWAV/{actor}_DFA_{emotion}_XX.wav")
+    (tmp_path / "CREMA-D/AudioWAV/1076_MTI_SAD_XX.wav").write_bytes(b"")
+    caplog.set_level("WARNING", "s3prl_sb")
+    tested = cross_validated(
+        crema_d.prepare_crema_d, tmp_path, tmp_path / "s", crema_d.folds(tmp_path)
+    )
+    assert len(tested) == 22 and "1076_MTI_SAD_XX" in caplog.text
+    train, _, test = load(crema_d.prepare_crema_d(tmp_path, tmp_path / "s/1", fold=1))
+    assert {r["speaker"] for r in test.values()} == {"1001", "1006", "1011"}
+    assert not {r["speaker"] for r in train.values()} & {"1001", "1006", "1011"}
+    assert test["1011_DFA_SAD_XX"]["label"] == "sad"
+    with fails("no clips", "AudioWAV"):
+        crema_d.prepare_crema_d(tmp_path / "s", tmp_path / "t", fold=1)
+
+
+# ------------------------------------------------------------------------ fixed splits
+def test_fsd50k(tmp_path):
+    truth = tmp_path / "FSD50K/FSD50K.ground_truth"
+    dev = [["fname", "labels", "mids", "split"]]
+    dev += [["7", "Bark,Dog,Animal", "/m/1", "train"], ["8", "Rain", "/m/2", "val"]]
+    table(truth / "dev.csv", dev)
+    table(truth / "eval.csv", [["fname", "labels", "mids"], ["7", "Rain,Water", "/m"]])
+    for path in ("dev_audio/7", "dev_audio/8", "eval_audio/7"):
+        sound(tmp_path / f"FSD50K/FSD50K.{path}.wav")
+    train, valid, test = load(fsd50k.prepare_fsd50k(tmp_path, tmp_path / "s"))
+    assert train["dev_7"]["labels"] == ["Bark", "Dog", "Animal"]
+    assert (
+        valid["dev_8"]["labels"] == ["Rain"] and test["eval_7"]["labels"][1] == "Water"
+    )
+    assert fsd50k.folds(tmp_path) is None
+    with fails("fixed splits", "fold 1"):
+        fsd50k.prepare_fsd50k(tmp_path, tmp_path / "t", fold=1)
+    table(truth / "dev.csv", [*dev, ["9", "Rain", "/m/2", "dev"]])
+    with fails("dev.csv:4", "split 'dev'", "train, val"):
+        fsd50k.prepare_fsd50k(tmp_path, tmp_path / "t")
+
+
+def test_nsynth(tmp_path):
+    for split, pitches in {
+        "train": (20, 60, 61),
+        "valid": (60,),
+        "test": (61, 112),
+    }.items():
+        notes = {}
+        for pitch in pitches:
+            name = f"brass_acoustic_{len(split)}{split[0]}-{pitch:03d}-075"
+            notes[name] = {"pitch": pitch, "instrument_family_str": "brass"}
+            sound(tmp_path / f"nsynth-{split}/audio/{name}.wav")
+        (tmp_path / f"nsynth-{split}/examples.json").write_text(json.dumps(notes))
+    train, valid, test = load(nsynth.prepare_nsynth_pitch(tmp_path, tmp_path / "s"))
+    assert [r["label"] for r in train.values()] == ["60", "61"]  # keys of a piano
+    assert [r["label"] for r in test.values()] == ["61"]
+    train, _, test = load(nsynth.prepare_nsynth_instrument(tmp_path, tmp_path / "t"))
+    assert {r["label"] for r in train.values()} == {"brass"} and len(test) == 2
+    (tmp_path / "nsynth-test/examples.json").write_text(json.dumps({"a": {}}))
+    with fails("examples.json", "'a' has no pitch"):
+        nsynth.prepare_nsynth_pitch(tmp_path, tmp_path / "u")
+    with fails("nsynth-train", "Set data_folder"):
+        nsynth.prepare_nsynth_pitch(tmp_path / "s", tmp_path / "u")
+
+
+def test_vocalsound(tmp_path):
+    for file, speaker in {
+        "tr_meta": "f0001",
+        "val_meta": "m0002",
+        "te_meta": "f0003",
+    }.items():
+        table(tmp_path / f"meta/{file}.csv", [[speaker, "female", "30", "US"]])
+        for name in ("cough", "throatclearing"):
+            sound(tmp_path / f"audio_16k/{speaker}_0_{name}.wav")
+    sound(tmp_path / "audio_16k/m0099_0_cough.wav")  # of no set
+    train, valid, test = load(vocalsound.prepare_vocalsound(tmp_path, tmp_path / "s"))
+    assert list(train) == ["f0001_0_cough", "f0001_0_throatclearing"]
+    assert valid["m0002_0_cough"]["label"] == "cough" and len(test) == 2
+    with fails("val_meta.csv"):
+        (tmp_path / "meta/val_meta.csv").unlink()
+        vocalsound.prepare_vocalsound(tmp_path, tmp_path / "t")
+
+
+# ------------------------------------------------------------------------------ X-ARES
+def webdataset(path, examples):
+    """Writes a tar of (key, description); waveforms differ in length."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as tar:
+        for number, (key, description) in enumerate(examples):
+            audio = io.BytesIO()
+            soundfile.write(audio, np.full(160 + number, 0.1), 16000, format="WAV")
+            text = json.dumps(description).encode()
+            for name, content in (
+                (f"{key}.wav", audio.getvalue()),
+                (f"{key}.json", text),
+            ):
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+
+
+def test_xares_folds_from_zero(tmp_path):
+    for fold in range(3):
+        examples = [(f"{n}{fold}", {"genre": n, "number": 1}) for n in ("jazz", "pop")]
+        webdataset(tmp_path / f"gtzan_fold_{fold}_0000000.tar", examples)
+    assert xares.folds(tmp_path) == [1, 2, 3]
+    cross_validated(xares.prepare_xares, tmp_path, tmp_path / "s", [1, 2, 3])
+    test = load(xares.prepare_xares(tmp_path, tmp_path / "s/1", fold=1))[2]
+    record = test["gtzan_fold_0_0000000/pop0"]
+    assert record["label"] == "pop" and record["duration"] == round(161 / 16000, 6)
+    assert re.fullmatch(r".*_fold_0_0000000\.tar:\d+:\d+", record["wav"])
+
+
+@pytest.mark.parametrize(
+    "names, description, label",
+    [
+        (
+            ("wds-audio-train-0", "wds-audio-valid-0", "wds-audio-test-0"),
+            {"label": 3},
+            "3",
+        ),
+        (("train-clean-100-0", "dev-clean-0", "test-clean-0"), {"gender": "M"}, "M"),
+        (
+            ("nsynth_train", "nsynth_valid", "nsynth_test"),
+            {"instrument_family_str": "b"},
+            "b",
+        ),
+    ],
+)
+def test_xares_labels_of_tasks(tmp_path, names, description, label):
+    for name in names:
+        webdataset(tmp_path / f"{name}.tar", [("a", description)])
+    webdataset(tmp_path / "wds-encoded-train.tar", [("b", {})])  # X-ARES' own cache
+    for records in load(xares.prepare_xares(tmp_path, tmp_path / "s")):
+        assert [record["label"] for record in records.values()] == [label]
+
+
+def test_xares_splits_that_are_missing(tmp_path):
+    many = [(f"k{n}", {"sound": "ab"[n % 2]}) for n in range(30)]
+    webdataset(tmp_path / "fsd/fsd18_train_0.tar", many)
+    webdataset(tmp_path / "fsd/fsd18_test_0.tar", many[:2])
+    sizes = [
+        len(r) for r in load(xares.prepare_xares(tmp_path / "fsd", tmp_path / "s"))
+    ]
+    assert sizes == [27, 3, 2]
+    spoken = [(f"k{n}", {"labels": "de"}) for n in range(10)]
+    webdataset(tmp_path / "lang/train_subset_0.tar", spoken)
+    webdataset(tmp_path / "lang/dev_0.tar", spoken)
+    sizes = [
+        len(r) for r in load(xares.prepare_xares(tmp_path / "lang", tmp_path / "t"))
+    ]
+    assert sizes == [9, 1, 10]
+
+
+def test_xares_many_labels_and_errors(tmp_path):
+    for name in ("fsd50k_train_0", "fsd50k_validation_0", "fsd50k_eval_0"):
+        webdataset(tmp_path / f"a/{name}.tar", [("x", {"soundevent": "Bark;Dog"})])
+    train = load(xares.prepare_xares(tmp_path / "a", tmp_path / "s"))[0]
+    assert train["fsd50k_train_0/x"]["labels"] == ["Bark", "Dog"]
+    with fails("no tars", "one task of X-ARES"):
+        xares.prepare_xares(tmp_path, tmp_path / "t")
+    webdataset(tmp_path / "b/wds-audio-train.tar", [("x", [{"onset": 0}])])
+    with fails("events in time"):
+        xares.prepare_xares(tmp_path / "b", tmp_path / "t")
+    webdataset(tmp_path / "c/wds-audio-train.tar", [("x", {"tag": "T"})])
+    with fails("without label or labels or gender", "tag"):
+        xares.prepare_xares(tmp_path / "c", tmp_path / "t")
+    webdataset(tmp_path / "d/mine.tar", [("x", {"label": "T"})])
+    with fails("mine.tar", "neither a fold nor a split"):
+        xares.prepare_xares(tmp_path / "d", tmp_path / "t")
+    (tmp_path / "e").mkdir()
+    (tmp_path / "e/wds-audio-train.tar").write_bytes(b"no tar" * 200)
+    with fails("wds-audio-train.tar", "Download the tar again"):
+        xares.prepare_xares(tmp_path / "e", tmp_path / "t")
+
+
+def test_downloads_are_declared():
+    for name in "esc50 urbansound8k fsd50k gtzan nsynth vocalsound crema_d".split():
+        module = importlib.import_module(f"s3prl_sb.corpora.{name}")
+        assert callable(getattr(module, f"download_{name}"))
