@@ -28,6 +28,7 @@ from s3prl_sb.commands import (
     extract,
     heads,
     layers,
+    mix,
     new,
     pack,
     plot,
@@ -209,6 +210,13 @@ VERBS = {
         download,
         "fetch a corpus whose licence lets anyone do so",
         "Broken off and run again, it goes on where it was.",
+    ),
+    "mix": Verb(
+        mix,
+        "mix scenes of speakers and sounds, with exact times",
+        "Makes a folder of scenes for Scenes/recognition: --data_folder DEST. Speakers "
+        "and recordings of sounds are disjoint between the sets. A scene is a function "
+        "of the seed, its set and its number. Killed and run again, it continues.",
     ),
     "toy": Verb(toy, "let the machine speak a small corpus"),
     "new": Verb(
