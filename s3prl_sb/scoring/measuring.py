@@ -10,6 +10,7 @@ import runpy
 from s3prl_sb import resources
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.conversion_parts import vocoder_of
+from s3prl_sb.brains.events import CHOSEN
 from s3prl_sb.brains.frames import frame_pipes
 from s3prl_sb.brains.labels import category_pipe
 from s3prl_sb.brains.masking import KEYS, mixture_pipes
@@ -29,6 +30,7 @@ from s3prl_sb.dataio.target_spectrogram import TargetSpectrogram
 from s3prl_sb.dataio.utterance_values import UtteranceValues
 from s3prl_sb.inference.converter import Converter
 from s3prl_sb.inference.diarizer import Diarizer
+from s3prl_sb.inference.event_detector import EventDetector
 from s3prl_sb.inference.frame_labeller import FrameLabeller
 from s3prl_sb.inference.intents import IntentClassifier
 from s3prl_sb.inference.judges import Judges
@@ -158,7 +160,7 @@ def _of_task(brain_class, model, hparams, records, truth):
     if isinstance(model, Converter):
         return _of_conversion(model, hparams, records)
     if isinstance(model, FrameLabeller):
-        return _of_frames(learned, hparams, records)
+        return _of_frames(model, hparams, records)
     if isinstance(model, Tagger):
         labels = list(learned.labels)
         check_known("labels", clip_labels.labels_of(records["test"]), labels)
@@ -204,13 +206,18 @@ def _of_conversion(model, hparams, records):
     return pipes, keys, options, {}
 
 
-def _of_frames(learned, hparams, records):
+def _of_frames(model, hparams, records):
     """Returns what :func:`_of_task` does for labels of frames."""
+    learned = model.hparams
     labels, is_multi_label = list(learned.labels), learned.threshold is not None
     check_known("label", labels_of(records["test"]), labels)
     pipes, keys = frame_pipes(hparams, records, labels, is_multi_label)
     best = {"threshold": learned.threshold} if is_multi_label else {}
-    return pipes, keys, {"labels": labels}, best
+    options = {"labels": labels}
+    if isinstance(model, EventDetector):
+        best = {name: getattr(learned, name) for name in CHOSEN}
+        options["references"] = records
+    return pipes, keys, options, best
 
 
 def _category(records, key, values):
