@@ -45,7 +45,8 @@ class FittingBrain(_Base):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        head = self.raw_modules["head"]
+        # Several processes wrap the one in `modules`
+        self.head = head = self.raw_modules["head"]
         self.votes = []
         self.is_fitted_at_once = isinstance(head, FitsAtOnce)
         self.is_repeated = self.is_fitted_at_once and isinstance(head, Repeated)
@@ -67,7 +68,7 @@ class FittingBrain(_Base):
         """Trains as other Brains do; first, it makes room for the training set."""
         if self.is_fitted_at_once:
             self.train_set = train_set
-            self.raw_modules["head"].reserve(len(train_set))
+            self.head.reserve(len(train_set))
         super().fit(epoch_counter, train_set, *args, **kwargs)
         self.train_set = None
 
@@ -81,11 +82,10 @@ class FittingBrain(_Base):
                 "fitted at once: leave them out."
             )
         self.on_fit_batch_start(batch, True)
-        head = self.raw_modules["head"]
         vectors, targets = self.training_vectors()
-        head.fit(vectors, targets, self.hparams.seed)
+        self.head.fit(vectors, targets, self.hparams.seed)
         with torch.no_grad():
-            logits = head(vectors[:, None], torch.ones(len(vectors)))
+            logits = self.head(vectors[:, None], torch.ones(len(vectors)))
             loss = self.loss(logits, targets)
         self.optimizer_step += 1
         self.on_fit_batch_end(batch, logits, loss, True)
@@ -102,12 +102,11 @@ class FittingBrain(_Base):
         targets : torch.Tensor
             [examples].
         """
-        head, rows = self.raw_modules["head"], range(len(self.train_set))
-        vectors, targets = [], []
+        rows, vectors, targets = range(len(self.train_set)), [], []
         for start in range(0, len(rows), BATCH):
             examples = [self.train_set[row] for row in rows[start : start + BATCH]]
             batch = (self.train_set.collate or collate)(examples).to(self.device)
-            vectors.append(head.vectors(*self.compute_features(batch)))
+            vectors.append(self.head.vectors(*self.compute_features(batch)))
             targets.append(batch.label_encoded)
         return torch.cat(vectors), torch.cat(targets)
 
@@ -121,11 +120,10 @@ class FittingBrain(_Base):
         """Returns the predictions of the head, and collects those of its parts."""
         if not self.is_repeated or stage == sb.Stage.TRAIN:
             return super().compute_forward(batch, stage)
-        head = self.raw_modules["head"]
         features, lens = self.compute_features(batch.to(self.device))
-        logits = head.each(features, lens)
+        logits = self.head.each(features, lens)
         self.votes.append(logits.argmax(-1).cpu())
-        return head.together(logits)
+        return self.head.together(logits)
 
     def stage_stats(self, stage):
         """Returns the metrics, and the accuracies of the parts of the head."""
@@ -142,6 +140,6 @@ class FittingBrain(_Base):
         """Returns what an export needs; also the sizes of a head fitted at once."""
         interface = super().interface()
         if self.is_fitted_at_once:
-            sizes = self.raw_modules["head"].sizes()
-            return {**interface, "head": {**interface["head"], **sizes}}
+            head = {**interface["head"], **self.head.sizes()}
+            return {**interface, "head": head}
         return interface
