@@ -78,7 +78,7 @@ def prepare_scenes(
     >>> from s3prl_sb.corpora.mixing.toy_sounds import ToySounds
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     settings = Settings(seconds=(1, 1), events=(1, 1))
-    ...     mix = Mix(folder + "/scenes", settings, sounds=ToySounds(labels=1))
+    ...     mix = Mix(folder + "/scenes", settings, sounds=ToySounds(["siren"]))
     ...     made = make_scenes(mix, {"train": 1, "valid": 1, "test": 1})
     ...     paths = prepare_scenes(folder + "/scenes", folder + "/save")
     ...     list(manifest.read(paths["train"]))

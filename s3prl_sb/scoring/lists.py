@@ -110,7 +110,7 @@ def read(model, brain_class, hparams):
             model.tokenizer.arguments["symbols"],
         )[TEST]
     elif isinstance(model, Transcriber):
-        records = load_table(table, ("text",))
+        records = load_table(table, brain_class.columns)
     elif isinstance(model, Translator):
         records = load_translation_table(table, (hparams["target"],))
     elif isinstance(model, (Classifier, FrameLabeller)):

@@ -122,7 +122,8 @@ def measure(model, brain_class, hparams, run_opts, records, truth):
     """
     if issubclass(brain_class, RetrievalBrain):
         return _search(model, brain_class, hparams, run_opts, records, truth)
-    pipes, keys, options, best = _of_task(model, hparams, records, truth)
+    task = brain_class, model, hparams, records, truth
+    pipes, keys, options, best = _of_task(*task)
     heard = [*model.hparams.audio_pipes, *conditions.test_pipes(hparams)]
     dataset = ManifestDataset(records["test"], [*heard, *pipes], keys)
     made = type(brain_class.__name__, (Measured, brain_class), {})
@@ -138,7 +139,7 @@ def measure(model, brain_class, hparams, run_opts, records, truth):
     return brain
 
 
-def _of_task(model, hparams, records, truth):
+def _of_task(brain_class, model, hparams, records, truth):
     """Returns the pipes, the output keys, the Brain's arguments, and the values that
     validation chose."""
     learned = model.hparams
@@ -176,6 +177,9 @@ def _of_task(model, hparams, records, truth):
         options = {"tokenizer": model.tokenizer, "decoder": model.decoder}
         if isinstance(model, SlotFiller):
             records["test"] = _marked(records["test"], model, hparams)
+        targets, more = brain_class.targets_of(records, hparams)
+        records.update(targets)
+        options.update(more)
         key = "phones" if "phones" in next(iter(records["test"].values())) else "text"
         return [EncodeTokens(model.tokenizer, key=key)], TEXT, options, {}
     if isinstance(model, Translator):

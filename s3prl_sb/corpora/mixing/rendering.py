@@ -54,7 +54,7 @@ def render(layout: Layout, noise: np.ndarray, rate: int, room: Room | None) -> R
     Arguments
     ---------
     layout : Layout
-        What sounds when.
+        Turns and sounds with their times.
     noise : numpy.ndarray
         Background, [samples] of mean square 1.
     rate : int
@@ -127,7 +127,7 @@ def truth(
     Arguments
     ---------
     layout : Layout
-        What sounds when.
+        Turns and sounds with their times.
     rate : int
         Sample rate, Hz.
     word_times : str
