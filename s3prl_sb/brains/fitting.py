@@ -16,7 +16,7 @@ from s3prl_sb.lobes.heads.at_once import FitsAtOnce, Repeated
 from s3prl_sb.startup.configuration import RecipeError
 
 BATCH = 64  # examples whose features are computed together
-MEAN, SPREAD = "mean_accuracy", "mean_accuracy_std"  # over the repeats of a head
+MEAN, SPREAD = "repeat_accuracy", "repeat_deviation"  # of the parts of a head
 
 if TYPE_CHECKING:
     _Base = ClassificationBrain
@@ -32,8 +32,8 @@ class FittingBrain(_Base):
     ``steps_per_epoch`` 1, and neither ``lr_search`` nor ``probe_layers``.
 
     Of a :class:`~s3prl_sb.lobes.heads.at_once.Repeated` head, the metrics are those of
-    the mean probabilities; ``mean_accuracy`` is the mean accuracy of its classifiers
-    instead, and chooses, and ``mean_accuracy_std`` its standard deviation.
+    the mean probabilities; ``repeat_accuracy`` is the mean accuracy of its classifiers
+    instead, and chooses, and ``repeat_deviation`` its standard deviation.
 
     Raises
     ------

@@ -47,8 +47,8 @@ def test_killed_in_two_processes_and_exported(name, variant, launcher, clips, tm
     found, expected = (results(each / "fold1") for each in (two, whole))
     assert found["metrics"] == pytest.approx(expected["metrics"], abs=1e-5)
     if name == "few_shot":
-        assert found["chosen_by"]["metric"] == "mean_accuracy"
-        assert 0 <= found["metrics"]["mean_accuracy_std"] < 0.5
+        assert found["chosen_by"]["metric"] == "repeat_accuracy"
+        assert 0 <= found["metrics"]["repeat_deviation"] < 0.5
 
     model = load(export(whole / "fold1", tmp_path / "export"))
     with open(whole / "fold1/predictions.csv") as file:
