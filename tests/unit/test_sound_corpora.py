@@ -399,6 +399,7 @@ def test_toys_with_splits(tmp_path):
     folder = made("nsynth", tmp_path / "nsynth", **sizes, pitches=4, seconds=0.2)
     train, _, test = load(nsynth.prepare_nsynth_pitch(folder, tmp_path / "t"))
     assert {r["label"] for r in test.values()} == {"48", "49", "50", "51"}
+    assert len(train) == 12
     train, _, _ = load(nsynth.prepare_nsynth_instrument(folder, tmp_path / "u"))
     assert {r["label"] for r in train.values()} == {"bass", "brass", "flute"}
 
