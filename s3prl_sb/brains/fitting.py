@@ -53,7 +53,9 @@ class FittingBrain(_Base):
         if self.is_repeated:
             self.metric = MEAN
         name = type(head).__name__
-        if self.is_fitted_at_once and not isinstance(self, ClassificationBrain):
+        has_one = isinstance(self, ClassificationBrain)
+        self.target = "label_encoded" if has_one else "labels_encoded"
+        if self.is_fitted_at_once and not (has_one or head.many):
             raise RecipeError(
                 f"head: {name} is for clips with one label, and these have any number. "
                 "Use another YAML of the recipe, such as xares.yaml."
@@ -107,7 +109,8 @@ class FittingBrain(_Base):
             examples = [self.train_set[row] for row in rows[start : start + BATCH]]
             batch = (self.train_set.collate or collate)(examples).to(self.device)
             vectors.append(self.head.vectors(*self.compute_features(batch)))
-            targets.append(batch.label_encoded)
+            target = getattr(batch, self.target)
+            targets.append(target if torch.is_tensor(target) else target[0])
         return torch.cat(vectors), torch.cat(targets)
 
     # ------------------------------------------------------------- evaluation
