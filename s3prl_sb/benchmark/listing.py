@@ -11,6 +11,7 @@ from s3prl_sb.errors import UserError
 from s3prl_sb.runs import suites
 
 WIDTH, INDENT = 88, "    "
+TOGETHER = "\x00"  # a space where no line ends
 
 
 def text(names):
@@ -47,14 +48,15 @@ def _text(name):
 
 
 def _wrapped(first, words, rest):
-    return textwrap.wrap(
-        words,
+    lines = textwrap.wrap(
+        words.replace(" (", f"{TOGETHER}("),
         WIDTH,
         initial_indent=first,
         subsequent_indent=rest + INDENT,
         break_on_hyphens=False,
         break_long_words=False,
     )
+    return [line.replace(TOGETHER, " ") for line in lines]
 
 
 def for_help(words):
