@@ -7,6 +7,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 from s3prl_sb.dataio.speaker_activity import decide, segments
 from s3prl_sb.dataio.timeline import Item, Timeline, ordered
 from s3prl_sb.dataio.tokenizers import Tokenizer, from_spec
+from s3prl_sb.lobes.event_decoding import decode_events
 
 BEGINNING = "▁"  # of a word, in the pieces of sentencepiece
 CLOSE = 1e-6  # frames by which a duration may be off, as durations are decimals
@@ -42,9 +44,10 @@ class Decisions:
         Probability above which an event is active, the same for all labels, or by
         label.
     event_median : float or dict
-        Length of the median filter over decisions on events, seconds, as above.
-    min_event : float
-        Shorter events are dropped, seconds, or by label.
+        Length of the median filter over the probabilities of events, seconds, see
+        :func:`~s3prl_sb.lobes.event_decoding.smooth`.
+    min_event : float or dict
+        Shorter events are left out, seconds.
 
     Example
     -------
@@ -147,7 +150,9 @@ def speaker_items(
     median = width(decisions.speaker_median, decisions.frame_seconds)
     active = decide(probabilities, decisions.speaker_threshold, median)
     names = [f"speaker{number + 1}" for number in range(active.shape[1])]
-    return _items("speaker", names, active, probabilities, decisions, duration)
+    length = decisions.frame_seconds
+    turns = segments(active, length, min(len(active) * length, duration), names)
+    return _scored("speaker", turns, names, probabilities, length)
 
 
 def event_items(
@@ -167,15 +172,12 @@ def event_items(
     list of Item
     """
     labels = list(decisions.event_labels)
-    active = np.zeros(probabilities.shape, dtype=bool)
-    least = {}
-    for column, label in enumerate(labels):
-        threshold, median, least[label] = decisions.of(label)
-        frames = width(median, decisions.frame_seconds)
-        active[:, [column]] = decide(probabilities[:, [column]], threshold, frames)
-    items = _items("event", labels, active, probabilities, decisions, duration)
-    tiny = CLOSE * decisions.frame_seconds
-    return [each for each in items if each.stop - each.start > least[each.label] - tiny]
+    threshold, median, least = zip(*map(decisions.of, labels)) if labels else ((),) * 3
+    length = decisions.frame_seconds
+    found = decode_events(
+        probabilities, labels, length, threshold, median, least, duration
+    )
+    return _scored("event", found, labels, probabilities, length)
 
 
 def word_items(
@@ -234,14 +236,12 @@ def width(seconds: float, frame_seconds: float) -> int:
     return 2 * round((seconds / frame_seconds - 1 + CLOSE) / 2) + 1 if seconds else 1
 
 
-def _items(kind, names, active, probabilities, decisions, duration):
-    """Returns items of decisions, each with its mean probability."""
-    length = decisions.frame_seconds
-    whole = min(len(active) * length, duration)
+def _scored(kind, found, names, probabilities, length):
+    """Returns items of segments, each with its mean probability."""
     columns = {name: column for column, name in enumerate(names)}
     items = []
-    for name, start, stop in segments(active, length, whole, names):
-        first, last = round(start / length), int(np.ceil(stop / length - CLOSE))
+    for name, start, stop in found:
+        first, last = round(start / length), math.ceil(stop / length - CLOSE)
         score = float(probabilities[first:last, columns[name]].mean())
         items.append(Item(kind, name, start, stop, "", score))
     return items
