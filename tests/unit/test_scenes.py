@@ -214,6 +214,58 @@ def test_a_mix_needs_all_three_sets(tmp_path):
         prepare_scenes(str(tmp_path), str(tmp_path / "save"))
 
 
+def test_desed_has_events_alone(tmp_path):
+    for part, name in (
+        ("train/synth", "train/synth.tsv"),
+        ("validation/validation", "validation/validation.tsv"),
+        ("eval/public", "eval/public.tsv"),
+    ):
+        audio(tmp_path / "audio" / part / f"{part[0]}.wav")
+        (tmp_path / "metadata" / name).parent.mkdir(parents=True)
+        rows = [
+            "filename\tonset\toffset\tevent_label",
+            f"{part[0]}.wav\t0.5\t1.5\tSpeech",
+        ]
+        write(tmp_path / "metadata", name, rows)
+    paths = prepare_scenes(str(tmp_path), str(tmp_path / "save"))
+    (record,) = scenes.read_scenes(paths["test"]).values()
+    assert record["events"] == [["Speech", 0.5, 1.5]]
+    assert record["segments"] is record["words"] is None
+    assert record["speakers"] == []
+
+
+def test_ami_has_speakers_and_words(tmp_path):
+    for split in ("train", "dev", "test"):
+        audio(tmp_path / f"{split}1.Mix-Headset.wav")
+        line = f"SPEAKER {split}1 1 0.5 1.5 <NA> <NA> FEE005 <NA> <NA>"
+        write(tmp_path, f"AMI.{split}.rttm", [line])
+    paths = prepare_scenes(str(tmp_path), str(tmp_path / "save"))
+    record = scenes.read_scenes(paths["valid"])["dev1"]
+    assert record["segments"] == [["FEE005", 0.5, 2.0]]
+    assert record["words"] is record["events"] is None
+    for folder in ("words", "corpusResources"):
+        (tmp_path / folder).mkdir()
+    text = (
+        '<nite:root xmlns:nite="http://nite.sourceforge.net/">'
+        '<w starttime="0.5" endtime="0.9">Okay</w>'
+        '<w starttime="0.9" endtime="0.9" punc="true">.</w><w>lost</w>'
+        '<vocalsound starttime="1" endtime="1.5" type="laugh"/></nite:root>'
+    )
+    (tmp_path / "words" / "dev1.B.words.xml").write_text(text)
+    with pytest.raises(ManifestError, match="no corpusResources/meetings.xml"):
+        prepare_scenes(str(tmp_path), str(tmp_path / "save"))
+    (tmp_path / "corpusResources" / "meetings.xml").write_text(
+        '<root><meeting observation="dev1"><speaker nxt_agent="B" '
+        'global_name="FEE005"/></meeting></root>'
+    )
+    paths = prepare_scenes(str(tmp_path), str(tmp_path / "save"))
+    record = scenes.read_scenes(paths["valid"])["dev1"]
+    assert record["words"] == [["FEE005", 0.5, 0.9, "OKAY"]]
+    (tmp_path / "words" / "dev1.B.words.xml").write_text("<w>")
+    with pytest.raises(ManifestError, match="dev1.B.words.xml: not valid XML"):
+        prepare_scenes(str(tmp_path), str(tmp_path / "save"))
+
+
 # -------------------------------------------------------------------------- own tables
 HEAD = "record_id,wav,type,label,start,stop,speaker"
 

@@ -93,7 +93,7 @@ class Mix:
 
     def identity(self) -> dict[str, Any]:
         """Returns JSON values that every scene depends on."""
-        parts = {"speech": self.speech, "sounds": self.sounds}
+        parts: dict[str, Any] = {"speech": self.speech, "sounds": self.sounds}
         parts["background"] = self.background
         return {
             "version": VERSION,
