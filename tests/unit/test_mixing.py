@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 import soundfile
 
 from s3prl_sb import cli
+from s3prl_sb.corpora import toys
 from s3prl_sb.corpora.mixing import sources
 from s3prl_sb.corpora.mixing.activity import active_spans
 from s3prl_sb.corpora.mixing.folder import Mix, make_scenes, twins_of
@@ -22,6 +24,8 @@ from s3prl_sb.corpora.mixing.settings import MixError, Settings
 from s3prl_sb.corpora.mixing.sounds import Clip, RecordedSounds
 from s3prl_sb.corpora.mixing.speech import RecordedSpeech, Speech, Utterance
 from s3prl_sb.corpora.mixing.toy_sounds import KINDS, ToySounds
+from s3prl_sb.corpora.mixing.toy_speech import WORDS
+from s3prl_sb.corpora.scenes import prepare_scenes
 from s3prl_sb.dataio import manifest, scenes
 from s3prl_sb.errors import ManifestError
 
@@ -476,3 +480,22 @@ def test_a_response_begins_with_the_direct_path():
         assert len(response) > 0.1 * RATE
         again = Room(np.random.default_rng(seed), RATE).response()
         assert (response == again).all()
+
+
+def test_toy_scenes_are_scenes(tmp_path):
+    pytest.importorskip("espeakng_loader")
+    small = {"train": 2, "valid": 1, "test": 1, "seconds": 3.0, "voices": 3}
+    folder = toys.make("scenes", tmp_path / "toy", **small)
+    paths = prepare_scenes(str(folder), str(tmp_path / "save"))
+    records = {split: scenes.read_scenes(path) for split, path in paths.items()}
+    assert [len(records[split]) for split in SPLITS] == [2, 1, 3]
+    said = {word for r in records["train"].values() for *_, word in r["words"]}
+    assert said <= {word.upper() for word in WORDS[:6]}
+    assert all(r["words"] for r in records["train"].values())
+
+
+def test_a_full_disk_is_found_first(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(MixError, match=r"scenes take about 0\.. GB, and the disk has"):
+        make_scenes(mix_of(tmp_path / "scenes"), {"train": 500})
