@@ -5,7 +5,7 @@ Authors
 """
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +32,9 @@ class Parts(NamedTuple):
         other value is possible.
     of_one : tuple of str
         Keys whose value is for one part, such as a language model.
+    group : callable
+        Maps a value to the name of its group. The mean is that over groups, of the
+        means within each; by default each value is a group.
     """
 
     key: str
@@ -39,6 +42,7 @@ class Parts(NamedTuple):
     prefix: str = ""
     alike: bool = False
     of_one: tuple = ()
+    group: Callable[[object], str] = str
 
     def folder(self, value: object) -> str:
         """Returns the name of the folder of a run."""
@@ -216,7 +220,15 @@ def _of_parts(parts, results, which):
     if parts.alike:
         return _spread(metrics)
     name = results[0]["chosen_by"]["metric"]
-    means = {key: statistics.fmean(m[key] for m in metrics) for key in metrics[0]}
+    groups: dict[str, list] = {}
+    for part, each in zip(parts.values, metrics):
+        groups.setdefault(parts.group(part), []).append(each)
+    means = {
+        key: statistics.fmean(
+            statistics.fmean(each[key] for each in group) for group in groups.values()
+        )
+        for key in metrics[0]
+    }
     for part, each in zip(parts.values, metrics):
         means[f"{name}_{part}"] = each[name]
     return means

@@ -169,7 +169,9 @@ def roles_of_folds(folds: set[int] | Sequence[int], fold: int | None) -> dict[in
     """
     numbers = sorted(folds)
     if fold not in numbers:
-        raise ManifestError(f"fold: {fold!r}. There are {few(list(map(str, numbers)))}.")
+        raise ManifestError(
+            f"fold: {fold!r}. There are {few(list(map(str, numbers)))}."
+        )
     if len(numbers) < 3:
         raise ManifestError(
             f"folds: only {few(list(map(str, numbers)))}. Three are needed: to train, "

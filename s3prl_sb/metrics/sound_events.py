@@ -222,6 +222,59 @@ def event_counts(
     return _counts([name for name, _, _ in pairs], labels, rows)
 
 
+def event_measures(
+    reference: Events,
+    estimate: Events,
+    durations: Mapping[str, float],
+    labels: Sequence[str],
+    resolution: float = 1.0,
+    collar: float = 0.2,
+    offset_share: float = 0.2,
+    kinds: Sequence[str] = ("segment", "onset", "event"),
+) -> dict[str, float]:
+    """Returns all scores of sound events by their names in results.json.
+
+    Arguments
+    ---------
+    reference, estimate, durations, labels, resolution
+        See :func:`segment_counts`.
+    collar, offset_share : float
+        See :func:`event_counts`.
+    kinds : tuple of str
+        Scores to compute: "segment", "onset", "event".
+
+    Returns
+    -------
+    dict
+        ``<kind>_f1``, ``<kind>_f1_macro`` and, of segments, ``segment_error_rate``.
+        Without a true event the scores are 0, the error rate 1.
+
+    Example
+    -------
+    >>> reference, estimate = {"a": [("x", 0.0, 2.0)]}, {"a": [("x", 0.1, 1.0)]}
+    >>> event_measures(reference, estimate, {"a": 9.0}, ["x"], kinds=["onset"])
+    {'onset_f1': 1.0, 'onset_f1_macro': 1.0}
+    """
+    made = {
+        "segment": lambda: segment_counts(
+            reference, estimate, durations, labels, resolution
+        ),
+        "onset": lambda: event_counts(reference, estimate, labels, collar),
+        "event": lambda: event_counts(
+            reference, estimate, labels, collar, offset_share
+        ),
+    }
+    measures = {}
+    for kind in kinds:
+        counts = made[kind]()
+        is_there = counts.reference.any()
+        measures[f"{kind}_f1"] = counts.f1 if is_there else 0.0
+        measures[f"{kind}_f1_macro"] = counts.macro_f1 if is_there else 0.0
+        if kind == "segment":
+            measures["segment_error_rate"] = counts.error_rate if is_there else 1.0
+    return measures
+
+
 def _ratio(errors, total) -> float:
     """Returns a quotient, nan where nothing is counted."""
     return float(errors / total) if total else math.nan

@@ -16,6 +16,7 @@ from s3prl_sb.corpora.recordings import check_speech
 from s3prl_sb.corpora.segment_tables import load_segment_table
 from s3prl_sb.corpora.voxceleb1_asv import trial_lists
 from s3prl_sb.dataio import manifest, trials
+from s3prl_sb.dataio.clip_labels import load_clip_table
 from s3prl_sb.dataio.slots import check_tagged
 from s3prl_sb.dataio.source_tables import load_source_table
 from s3prl_sb.dataio.tables import load_table
@@ -30,6 +31,7 @@ from s3prl_sb.inference.regressor import Regressor
 from s3prl_sb.inference.searcher import Searcher
 from s3prl_sb.inference.separator import Separator
 from s3prl_sb.inference.slot_filler import SlotFiller
+from s3prl_sb.inference.tagger import Tagger
 from s3prl_sb.inference.transcriber import Transcriber
 from s3prl_sb.inference.translator import Translator
 from s3prl_sb.inference.verifier import SpeakerVerifier
@@ -92,6 +94,8 @@ def read(model, brain_class, hparams):
         records = load_conversion_table(table)
     elif isinstance(model, Regressor):
         records = load_value_table(table, list(model.hparams.values))
+    elif isinstance(model, Tagger):
+        records = load_clip_table(table)
     elif isinstance(model, IntentClassifier):
         records = load_intent_table(table, list(model.hparams.slots))
     elif isinstance(model, SlotFiller):
@@ -106,7 +110,7 @@ def read(model, brain_class, hparams):
             model.tokenizer.arguments["symbols"],
         )[TEST]
     elif isinstance(model, Transcriber):
-        records = load_table(table, ("text",))
+        records = load_table(table, brain_class.columns)
     elif isinstance(model, Translator):
         records = load_translation_table(table, (hparams["target"],))
     elif isinstance(model, (Classifier, FrameLabeller)):

@@ -13,10 +13,11 @@ from s3prl_sb.brains.conversion_parts import vocoder_of
 from s3prl_sb.brains.frames import frame_pipes
 from s3prl_sb.brains.labels import category_pipe
 from s3prl_sb.brains.masking import KEYS, mixture_pipes
+from s3prl_sb.brains.multi_label import MultiLabelBrain
 from s3prl_sb.brains.regression import value_keys
 from s3prl_sb.brains.retrieval import SETTINGS, RetrievalBrain
 from s3prl_sb.brains.seq2seq import text_pipes
-from s3prl_sb.dataio import conditions
+from s3prl_sb.dataio import clip_labels, conditions
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.enrolled_speakers import EnrolledSpeaker
 from s3prl_sb.dataio.frame_labels import labels_of
@@ -35,6 +36,7 @@ from s3prl_sb.inference.regressor import Regressor
 from s3prl_sb.inference.separator import MASKS, Separator
 from s3prl_sb.inference.slot_filler import SlotFiller
 from s3prl_sb.inference.speaker_embedding import embedded, enrolled
+from s3prl_sb.inference.tagger import Tagger
 from s3prl_sb.inference.transcriber import Transcriber
 from s3prl_sb.inference.translator import Translator
 from s3prl_sb.inference.verifier import SpeakerVerifier
@@ -44,13 +46,16 @@ from s3prl_sb.startup.configuration import RecipeError
 TEXT = ["id", "sig", "tokens_list", "tokens", "reference"]
 
 
-def brain_of(task):
+def brain_of(task, model=None):
     """Returns the Brain class of a recipe.
 
     Arguments
     ---------
     task : str
         Name such as "SUPERB/KS", or that of a variant: "TIMIT/phones/concat".
+    model : s3prl_sb.inference.pretrained.SpeechModel, optional
+        The loaded model, for a recipe with a Brain for each kind of labels. Default:
+        the first Brain.
 
     Returns
     -------
@@ -69,14 +74,16 @@ def brain_of(task):
             f"scored. There are: {', '.join(recipes)}."
         )
     script = runpy.run_path(str(recipes[task] / "train.py"), run_name="a_recipe")
-    return next(
+    brains = [
         made
         for made in script.values()
         if isinstance(made, type)
         and issubclass(made, (SSLBrain, RetrievalBrain))
         and getattr(made, "task", None) == task
         and made.__module__ == "a_recipe"
-    )
+    ]
+    tags = [brain for brain in brains if issubclass(brain, MultiLabelBrain)]
+    return tags[0] if tags and isinstance(model, Tagger) else brains[0]
 
 
 class Measured:
@@ -115,7 +122,8 @@ def measure(model, brain_class, hparams, run_opts, records, truth):
     """
     if issubclass(brain_class, RetrievalBrain):
         return _search(model, brain_class, hparams, run_opts, records, truth)
-    pipes, keys, options, best = _of_task(model, hparams, records, truth)
+    task = brain_class, model, hparams, records, truth
+    pipes, keys, options, best = _of_task(*task)
     heard = [*model.hparams.audio_pipes, *conditions.test_pipes(hparams)]
     dataset = ManifestDataset(records["test"], [*heard, *pipes], keys)
     made = type(brain_class.__name__, (Measured, brain_class), {})
@@ -131,7 +139,7 @@ def measure(model, brain_class, hparams, run_opts, records, truth):
     return brain
 
 
-def _of_task(model, hparams, records, truth):
+def _of_task(brain_class, model, hparams, records, truth):
     """Returns the pipes, the output keys, the Brain's arguments, and the values that
     validation chose."""
     learned = model.hparams
@@ -151,6 +159,12 @@ def _of_task(model, hparams, records, truth):
         return _of_conversion(model, hparams, records)
     if isinstance(model, FrameLabeller):
         return _of_frames(learned, hparams, records)
+    if isinstance(model, Tagger):
+        labels = list(learned.labels)
+        check_known("labels", clip_labels.labels_of(records["test"]), labels)
+        pipes = [clip_labels.EncodeLabels(labels)]
+        best = {"threshold": learned.threshold}
+        return pipes, ["id", "sig", "labels_encoded"], {"labels": labels}, best
     if isinstance(model, Regressor):
         values, keys = list(learned.values), value_keys(records["test"])
         return [UtteranceValues(values)], keys, {"values": values}, {}
@@ -163,6 +177,9 @@ def _of_task(model, hparams, records, truth):
         options = {"tokenizer": model.tokenizer, "decoder": model.decoder}
         if isinstance(model, SlotFiller):
             records["test"] = _marked(records["test"], model, hparams)
+        targets, more = brain_class.targets_of(records, hparams)
+        records.update(targets)
+        options.update(more)
         key = "phones" if "phones" in next(iter(records["test"].values())) else "text"
         return [EncodeTokens(model.tokenizer, key=key)], TEXT, options, {}
     if isinstance(model, Translator):

@@ -25,6 +25,7 @@ from s3prl_sb.corpora.iemocap import SESSIONS
 from s3prl_sb.corpora.lexicon import UNKNOWN_WORDS
 from s3prl_sb.corpora.libri2mix_separation import prepare_libri2mix_ss
 from s3prl_sb.corpora.librilight import SETS
+from s3prl_sb.corpora.ml_superb import DURATIONS
 from s3prl_sb.corpora.mosei import CLASSES
 from s3prl_sb.dataio import token_training
 from s3prl_sb.dataio.description import DTYPES
@@ -214,6 +215,7 @@ READ_BY = {
     "librilight_split": tuple(SETS),
     "unknown_words": UNKNOWN_WORDS,
     "fold": ("all", *SESSIONS),
+    "duration": DURATIONS,
     "metric": METRICS_OF_TEXTS,
     "classes": tuple(CLASSES),
     "distance": tuple(DISTANCES),

@@ -28,7 +28,8 @@ from tasks import DEFAULTS, RECIPES, small
 from s3prl_sb.cli import main
 from s3prl_sb.inference import export, load
 
-CTC = ["SUPERB/ASR", "SUPERB/OOD-ASR", "SUPERB/PR", "SUPERB/SF"]
+CTC = ["ML-SUPERB/ASR", "ML-SUPERB/LID"]
+CTC += ["SUPERB/ASR", "SUPERB/OOD-ASR", "SUPERB/PR", "SUPERB/SF"]
 SCHEMA = {
     "version": int,
     "task": str,

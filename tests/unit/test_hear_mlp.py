@@ -54,7 +54,9 @@ def test_the_layers_are_those_of_hear():
 def test_initialization(name, limit):
     torch.manual_seed(0)
     head = FrameMLP(300, 7, 500, initialization=f"xavier_{name}")
-    for layer, gain in zip((*head.mlp.layers, head.mlp.classifier), (1, 2**0.5, 2**0.5)):
+    for layer, gain in zip(
+        (*head.mlp.layers, head.mlp.classifier), (1, 2**0.5, 2**0.5)
+    ):
         expected = gain * (2 / (layer.in_features + layer.out_features)) ** 0.5
         assert layer.weight.std().item() == pytest.approx(expected, rel=0.05)
         largest = layer.weight.abs().max().item()

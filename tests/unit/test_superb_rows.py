@@ -14,6 +14,7 @@ from s3prl_sb.benchmark import (
     plan,
     requirements,
     run_entries,
+    superb,
     table,
 )
 from s3prl_sb.engines.local import Local
@@ -63,7 +64,7 @@ def bench(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(Local, "run", run)
     monkeypatch.setattr(requirements, "check", lambda runs, toys: None)  # no corpora
     parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
+    superb.add_arguments(parser)
 
     def start(line):
         line = (

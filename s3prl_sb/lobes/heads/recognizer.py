@@ -231,8 +231,8 @@ class SceneRecognizer(torch.nn.Module):
         self,
         input_size: int,
         num_speakers: int,
-        num_events: int,
-        num_tokens: int,
+        num_events: int = 1,
+        num_tokens: int = 1,
         part_sizes: Sequence[int] | None = None,
         heads: Sequence[str] = KINDS,
         shared: bool = True,
@@ -250,9 +250,7 @@ class SceneRecognizer(torch.nn.Module):
             raise HeadError(f"part_sizes {sizes}: their sum is not {input_size}.")
         self.trunks = torch.nn.ModuleDict(
             {
-                name: Trunk(
-                    sizes, projection_size, encoder, dropout=dropout, **options
-                )
+                name: Trunk(sizes, projection_size, encoder, dropout=dropout, **options)
                 for name in (("all",) if self.shared else self.kinds)
             }
         )

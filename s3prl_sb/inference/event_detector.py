@@ -1,0 +1,60 @@
+"""Detection of sound events in audio files.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+from s3prl_sb.dataio.timeline import FORMATS, Item
+from s3prl_sb.inference.frame_labeller import FrameLabeller
+from s3prl_sb.lobes.event_decoding import decode_events
+
+FILES = {"hyp.tsv": "tsv", "hyp.jsonl": "jsonl"}  # names to formats
+
+
+class EventDetector(FrameLabeller):
+    """Trained detector of sound events.
+
+    Example
+    -------
+    >>> # events = EventDetector.from_hparams("exported").label_file("a.wav")
+    """
+
+    HPARAMS_NEEDED = [*FrameLabeller.HPARAMS_NEEDED, "median", "min_duration"]
+
+    def _segments(self, posteriors, seconds):
+        learned = self.hparams
+        return decode_events(
+            posteriors,
+            learned.labels,
+            self.frame_seconds,
+            learned.threshold,
+            learned.median,
+            learned.min_duration,
+            seconds,
+        )
+
+    def line(self, record):
+        """Returns lines of the recording, onset, offset (seconds) and label, between
+        tabs."""
+        rows = self._written([record], "tsv").splitlines()
+        return "\n".join(rows[1:])  # without the names of the columns
+
+    def files(self, records):
+        """Returns ``hyp.tsv``, DESED's table, ``hyp.jsonl``, and the labels of each
+        recording for Audacity."""
+        files = {name: self._written(records, kind) for name, kind in FILES.items()}
+        for record in records:
+            name = f"{record['recording'].replace('/', '-')}.txt"
+            files[name] = self._written([record], "audacity")
+        return files
+
+    def _written(self, records, kind):
+        """Returns records in a format of timelines."""
+        timelines = {
+            record["recording"]: [
+                Item("event", label, start, stop)
+                for label, start, stop in record["segments"]
+            ]
+            for record in records
+        }
+        return FORMATS[kind](timelines)

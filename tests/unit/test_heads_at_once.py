@@ -1,0 +1,99 @@
+"""Heads that are fitted at once: against scikit-learn, and the contract of heads."""
+
+import functools
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+
+from s3prl_sb.lobes.heads.at_once import (
+    FewShotProbes,
+    FitsAtOnce,
+    NearestNeighbors,
+    Repeated,
+    few_of_each,
+    logistic_regression,
+)
+from s3prl_sb.lobes.heads.check import check_head
+
+
+def clouds(classes, examples, size, seed=0):
+    """Overlapping clouds of points, [examples, size], and their classes."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(examples) % classes)
+    centers = np.random.default_rng(7).normal(size=(classes, size))
+    return centers[labels] + rng.normal(size=(examples, size)), labels
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+def test_logistic_regression_is_scikit_learns(classes):
+    points, labels = clouds(classes, 8 * classes, 12)
+    weight, bias = logistic_regression(points, labels, classes, max_iterations=1000)
+    reference = LogisticRegression(max_iter=1000).fit(points, labels)
+    test, _ = clouds(classes, 200, 12, seed=1)
+    logits = test @ weight.T + bias
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    assert np.abs(probabilities - reference.predict_proba(test)).max() < 2e-3
+    # At scikit-learn's optimum, the objective is no lower
+    one = reference.coef_ if classes > 2 else np.vstack([0 * reference.coef_] * 2)
+    assert weight.shape == one.shape
+
+
+@pytest.mark.parametrize("neighbors", [1, 10])
+def test_neighbors_are_scikit_learns(neighbors):
+    points, labels = clouds(5, 300, 16)
+    test, _ = clouds(5, 100, 16, seed=1)
+    weights = lambda distances: np.exp((1 - distances) / 0.07)  # noqa: E731
+    reference = KNeighborsClassifier(neighbors, weights=weights, metric="cosine")
+    reference.fit(points, labels)
+    head = NearestNeighbors(16, 5, neighbors=neighbors, examples=300)
+    head.fit(torch.tensor(points).float(), torch.tensor(labels))
+    frames = torch.tensor(test).float()[:, None].expand(-1, 3, -1)
+    ours = head(frames, torch.ones(100)).exp().detach().numpy()
+    assert np.abs(ours - reference.predict_proba(test)).max() < 1e-4
+
+
+def test_neighbors_are_restored():
+    head = NearestNeighbors(4, 3, examples=6)
+    head.fit(torch.randn(6, 4), torch.tensor([0, 0, 1, 1, 2, 2]))
+    other = NearestNeighbors(4, 3, **head.sizes())
+    other.load_state_dict(head.state_dict())
+    x = torch.randn(5, 2, 4)
+    assert torch.equal(head(x, torch.ones(5)), other(x, torch.ones(5)))
+    other.reserve(9)
+    assert other.sizes() == {"examples": 9}
+
+
+def test_few_shot_probes_are_the_mean_of_regressions():
+    points, labels = clouds(4, 200, 10)
+    head = FewShotProbes(10, 4, per_class=8, repeats=3)
+    head.fit(torch.tensor(points).float(), torch.tensor(labels), seed=5)
+    test, _ = clouds(4, 50, 10, seed=1)
+    x = torch.tensor(test).float()[:, None]
+    each, expected = head.each(x, torch.ones(50)), []
+    for repeat in range(3):
+        chosen = few_of_each(labels, 8, (5, repeat))
+        assert np.bincount(labels[chosen]).tolist() == [8] * 4
+        fitted = LogisticRegression(max_iter=100).fit(points[chosen], labels[chosen])
+        expected.append(fitted.predict_proba(test))
+        ours = F.softmax(each[repeat], -1).detach().numpy()
+        assert np.abs(ours - expected[-1]).max() < 2e-3
+    assert not np.allclose(expected[0], expected[1])  # other draws
+    together = head(x, torch.ones(50)).exp().detach().numpy()
+    assert np.abs(together - np.mean(expected, 0)).max() < 2e-3
+    again = FewShotProbes(10, 4, per_class=8, repeats=3)
+    again.fit(torch.tensor(points).float(), torch.tensor(labels), seed=5)
+    assert torch.equal(head.weight, again.weight)  # by the seed alone
+    again.fit(torch.tensor(points).float(), torch.tensor(labels), seed=6)
+    assert not torch.equal(head.weight, again.weight)
+
+
+@pytest.mark.parametrize("cls", [NearestNeighbors, FewShotProbes])
+def test_contracts(cls):
+    lines = check_head(functools.partial(cls), "utterances")
+    assert "linear: declared, and it is" in lines
+    assert isinstance(cls(4, 2), FitsAtOnce)
+    assert isinstance(cls(4, 2), Repeated) is (cls is FewShotProbes)
