@@ -16,7 +16,7 @@ from s3prl_sb.brains import recognition_files
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.diarization import errors_of, fit_labels
 from s3prl_sb.brains.distributed import share
-from s3prl_sb.brains.recognition_data import part_sizes
+from s3prl_sb.brains.recognition_data import frame_length, part_sizes
 from s3prl_sb.brains.recognition_scores import (
     ERRORS,
     SceneScores,
@@ -40,6 +40,8 @@ from s3prl_sb.lobes.time_alignment import align
 from s3prl_sb.metrics.sound_events import event_counts, segment_counts
 from s3prl_sb.startup.configuration import RecipeError
 
+#: Whose activity the tracks of the words have in training.
+TRACKS = ("true", "predicted")
 #: Settings that the validation set chooses, which its checkpoint keeps.
 CHOSEN = ("speaker_threshold", "speaker_median", "event_threshold", "event_median")
 
@@ -106,7 +108,7 @@ class RecognitionBrain(SSLBrain):
         self.higher_is_better = self.metric not in ERRORS
         self.stride = self.upstream.stride / self.upstream.sample_rate
         self.decisions = Decisions(
-            frame_seconds=self.hparams.frame_seconds,
+            frame_seconds=frame_length(self.upstream, self.hparams.frame_seconds),
             event_labels=list(event_labels),
             tokenizer=tokenizer,
             min_event=self.hparams.min_event,
@@ -130,7 +132,7 @@ class RecognitionBrain(SSLBrain):
         """Returns whether the tracks of the words are those of the true speakers."""
         both = {"speakers", "words"} <= set(self.kinds)
         is_training = stage == sb.Stage.TRAIN
-        return both and is_training and self.hparams.word_tracks == "true"
+        return both and is_training and self.hparams.word_tracks == TRACKS[0]
 
     def compute_objectives(self, predictions, batch, stage):
         """Returns the weighted sum of the losses; in evaluation, collects the
