@@ -33,6 +33,7 @@ def write(brain: "RecognitionBrain") -> None:
     """Writes the files of a tested Brain into its ``output_folder``.
 
     * ``predictions.csv``: the measures of each scene;
+    * ``measures.json``: numerator and denominator of each measure of each scene;
     * ``hyp.jsonl`` and ``ref.jsonl``, whole timelines; ``.rttm``, ``.seglst.json`` and
       ``.tsv``, their speakers, words and events;
     * with matched twins, ``cross_effects.json`` and ``cross_effects.png``.
@@ -50,6 +51,8 @@ def write(brain: "RecognitionBrain") -> None:
     header = ["id", "duration", "speakers", "twin", *COLUMNS]
     rows = [_row(name, brain.seen[name], rates[name]) for name in names]
     write_csv(folder / "predictions.csv", header, rows)
+    counts = scores.counts()
+    write_json(folder / "measures.json", counts)
     timelines = {
         "hyp": {name: brain.timelines[name] for name in names},
         "ref": {name: items_of(brain.seen[name]) for name in names},
@@ -59,7 +62,7 @@ def write(brain: "RecognitionBrain") -> None:
             write_text(folder / f"{side}.{end}", FORMATS[kind](each))
     heading = plots.heading(brain, {})
     if any(r.get("twin") not in (None, "both") for r in brain.seen.values()):
-        effects = cross_effects(brain.seen, scores.counts())
+        effects = cross_effects(brain.seen, counts)
         write_json(folder / "cross_effects.json", effects)
         cross_effect_plot(folder / "cross_effects.png", effects, heading)
 
