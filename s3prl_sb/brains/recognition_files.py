@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any
 from s3prl_sb.brains import plots
 from s3prl_sb.brains.cross_effect_plot import cross_effect_plot
 from s3prl_sb.brains.recognition_scores import ERRORS, SceneScores
+from s3prl_sb.brains.timeline_plot import scene_timeline
 from s3prl_sb.dataio.timeline import FORMATS, items_of
 from s3prl_sb.metrics.cross_effects import cross_effects
 from s3prl_sb.storage.csv_files import write_csv
+from s3prl_sb.storage.file_names import file_stem
 from s3prl_sb.storage.files import write_json, write_text
 
 if TYPE_CHECKING:
     from s3prl_sb.brains.recognition import RecognitionBrain
 
+TIMELINES = 4  # number of plotted scenes
 #: Ends of the names of files to the formats in them.
 WRITTEN = {
     "jsonl": "jsonl",
@@ -36,6 +39,7 @@ def write(brain: "RecognitionBrain") -> None:
     * ``measures.json``: numerator and denominator of each measure of each scene;
     * ``hyp.jsonl`` and ``ref.jsonl``, whole timelines; ``.rttm``, ``.seglst.json`` and
       ``.tsv``, their speakers, words and events;
+    * ``timelines``: pictures of the worst scenes;
     * with matched twins, ``cross_effects.json`` and ``cross_effects.png``.
 
     Arguments
@@ -60,7 +64,16 @@ def write(brain: "RecognitionBrain") -> None:
     for side, each in timelines.items():
         for end, kind in WRITTEN.items():
             write_text(folder / f"{side}.{end}", FORMATS[kind](each))
+    (folder / "timelines").mkdir(exist_ok=True)
     heading = plots.heading(brain, {})
+    for name in sorted(names, key=lambda n: (-badness(rates[n]), n))[:TIMELINES]:
+        scene_timeline(
+            folder / "timelines" / f"{file_stem(name)}.png",
+            timelines["ref"][name],
+            timelines["hyp"][name],
+            brain.seen[name]["duration"],
+            title=f"{heading} · {name}",
+        )
     if any(r.get("twin") not in (None, "both") for r in brain.seen.values()):
         effects = cross_effects(brain.seen, counts)
         write_json(folder / "cross_effects.json", effects)
