@@ -15,6 +15,8 @@ from s3prl_sb.brains.frames import frame_pipes
 from s3prl_sb.brains.labels import category_pipe
 from s3prl_sb.brains.masking import KEYS, mixture_pipes
 from s3prl_sb.brains.multi_label import MultiLabelBrain
+from s3prl_sb.brains.recognition import CHOSEN
+from s3prl_sb.brains.recognition_data import scene_pipes
 from s3prl_sb.brains.regression import value_keys
 from s3prl_sb.brains.retrieval import SETTINGS, RetrievalBrain
 from s3prl_sb.brains.seq2seq import text_pipes
@@ -24,6 +26,7 @@ from s3prl_sb.dataio.enrolled_speakers import EnrolledSpeaker
 from s3prl_sb.dataio.frame_labels import labels_of
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.pipes import EncodeTokens
+from s3prl_sb.dataio.scene_labels import event_labels_of
 from s3prl_sb.dataio.slots import with_slots
 from s3prl_sb.dataio.speaker_activity import SpeakerActivity
 from s3prl_sb.dataio.target_spectrogram import TargetSpectrogram
@@ -34,6 +37,7 @@ from s3prl_sb.inference.event_detector import EventDetector
 from s3prl_sb.inference.frame_labeller import FrameLabeller
 from s3prl_sb.inference.intents import IntentClassifier
 from s3prl_sb.inference.judges import Judges
+from s3prl_sb.inference.recognizer import Recognizer
 from s3prl_sb.inference.regressor import Regressor
 from s3prl_sb.inference.separator import MASKS, Separator
 from s3prl_sb.inference.slot_filler import SlotFiller
@@ -153,6 +157,8 @@ def _of_task(brain_class, model, hparams, records, truth):
         best = {"threshold": learned.threshold, "median": learned.median}
         options = {"references": {"test": records["test"]}}
         return [activity], ["id", "sig", "activity"], options, best
+    if isinstance(model, Recognizer):
+        return _of_scenes(model, hparams, records)
     if isinstance(model, Separator):
         hparams.update({name: getattr(learned, name) for name in MASKS})
         options = {"num_sources": learned.num_sources}
@@ -218,6 +224,16 @@ def _of_frames(model, hparams, records):
         best = {name: getattr(learned, name) for name in CHOSEN}
         options["references"] = records
     return pipes, keys, options, best
+
+
+def _of_scenes(model, hparams, records):
+    """Returns what :func:`_of_task` does for scenes."""
+    decisions = model.decisions
+    labels, tokenizer = list(decisions.event_labels), decisions.tokenizer
+    check_known("event", set(event_labels_of(records["test"])), labels)
+    options = {"references": records, "event_labels": labels, "tokenizer": tokenizer}
+    best = {name: getattr(decisions, name) for name in CHOSEN}
+    return *scene_pipes(hparams, labels, tokenizer), options, best
 
 
 def _category(records, key, values):
