@@ -1,4 +1,4 @@
-"""What suites there are, for ``s3prl-sb bench --list`` and its help.
+"""Descriptions of suites, for ``s3prl-sb bench --list`` and its help.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -28,10 +28,8 @@ def text(names):
 
     Example
     -------
-    >>> print(text(["superb_sg"]).partition("tasks")[0])
+    >>> print(text(["superb_sg"]).splitlines()[0])
     superb_sg: SUPERB-SG, five tasks of meaning and generation over frozen upstreams
-        https://arxiv.org/abs/2203.06849
-        <BLANKLINE>
     """
     return "\n\n".join(_text(name) for name in names)
 
