@@ -173,7 +173,10 @@ class EventBrain(MultiLabelFrameBrain):
         the recordings with the lowest onset F1."""
         folder, settings = Path(self.hparams.output_folder), self.hparams
         sides, names = (self.events, self.found), sorted(self.events)
-        columns, rows = {}, {name: [name, f"{self.seconds[name]:.3f}"] for name in names}
+        columns, rows = (
+            {},
+            {name: [name, f"{self.seconds[name]:.3f}"] for name in names},
+        )
         onsets = event_counts(*sides, self.labels, settings.onset_collar)
         columns["onsets"] = onsets
         columns["segments"] = segment_counts(
