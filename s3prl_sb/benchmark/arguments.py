@@ -1,4 +1,4 @@
-"""Command line of ``s3prl-sb superb``.
+"""Command line of ``s3prl-sb bench``, and of ``s3prl-sb superb``.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -10,13 +10,47 @@ from s3prl_sb.engines import options
 
 
 def add_arguments(parser):
-    """Adds the arguments of the verb.
+    """Adds the arguments of ``bench``.
 
     Arguments
     ---------
     parser : argparse.ArgumentParser
         Parser of the verb.
     """
+    parser.add_argument(
+        "suite", nargs="*", help="such as superb or hear, or your own suite.yaml"
+    )
+    parser.add_argument(
+        "--list",
+        action="store_true",
+        help="only say what suites there are, with their tasks and budgets",
+    )
+    _add_common(
+        parser,
+        "such as KS SID; all: those of the suites (default); a suite: its own",
+        "full (the benchmark's protocol), one of the suite's own such as mini (a "
+        "laptop's), or a YAML file of keys of the recipes by task (default: full)",
+    )
+
+
+def add_superb_arguments(parser):
+    """Adds the arguments of ``superb``, which names its suite.
+
+    Arguments
+    ---------
+    parser : argparse.ArgumentParser
+        Parser of the verb.
+    """
+    parser.set_defaults(suite=["superb"], list=False)
+    _add_common(
+        parser,
+        "such as KS SID; all: SUPERB's ten (default), sg: SUPERB-SG's five",
+        "full (the benchmark's protocol), mini (a laptop's), or a YAML file of keys "
+        "of the recipes by task (default: full)",
+    )
+
+
+def _add_common(parser, tasks, budget):
     parser.add_argument(
         "--upstream",
         nargs="+",
@@ -27,7 +61,7 @@ def add_arguments(parser):
         "--tasks",
         nargs="+",
         default=["all"],
-        help="such as KS SID; all: SUPERB's ten (default), sg: SUPERB-SG's five",
+        help=tasks,
     )
     parser.add_argument(
         "--data",
@@ -38,8 +72,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--budget",
         default="full",
-        help="full (the benchmark's protocol), mini (a laptop's), or a YAML file of "
-        "keys of the recipes by task (default: full)",
+        help=budget,
     )
     parser.add_argument(
         "--lr_search",

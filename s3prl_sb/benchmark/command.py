@@ -1,4 +1,4 @@
-"""``s3prl-sb superb``: runs the benchmark's tasks for any upstreams, with one table.
+"""``s3prl-sb bench``: runs the tasks of suites for any upstreams, with one table.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -30,11 +30,19 @@ def main(arguments):
     int
         1 if a run has failed.
     """
-    from s3prl_sb.benchmark import table
+    from s3prl_sb.benchmark import listing, own_suites, table
+    from s3prl_sb.runs import suites
 
+    names = list(dict.fromkeys(map(suites.find, arguments.suite)))
+    if arguments.list:
+        print(listing.text(names or suites.names()))
+        return 0
     if arguments.table is not None:
         show(table.read(arguments.table), arguments.format, arguments.published)
         return 0
+    if not names:
+        choices = ", ".join(suites.names())
+        raise ValueError(f"no suite is named. There are: {choices}. Or give a file.")
     for name in ("upstream", "data", "output"):
         if getattr(arguments, name) is None:
             raise ValueError(f"--{name} is missing")
@@ -51,21 +59,24 @@ def main(arguments):
     lock = Lock(output / LOCK)
     if not lock.acquire(wait=False):
         raise ValueError(
-            f"another s3prl-sb superb works in {output}: {lock.holder()}. Wait for it, "
+            f"another benchmark works in {output}: {lock.holder()}. Wait for it, "
             "or give another --output."
         )
     if not lock.works:
         print(
-            f"The file system of {output} has no locks: start no second superb there.",
+            f"The file system of {output} has no locks: start no second benchmark "
+            "there.",
             file=sys.stderr,
         )
     try:
-        return benchmark(arguments, output)
+        own_suites.keep(output, names)
+        own_suites.recall(output)
+        return benchmark(arguments, output, names)
     finally:
         lock.release()
 
 
-def benchmark(arguments, output):
+def benchmark(arguments, output, suites):
     """Plans, runs, writes the table and prints it.
 
     Arguments
@@ -74,14 +85,16 @@ def benchmark(arguments, output):
         See :func:`main`.
     output : pathlib.Path
         Absolute path of the output folder.
+    suites : list of str
+        Names of suites.
 
     Returns
     -------
     int
         1 if a run has failed.
     """
-    from s3prl_sb.benchmark import configurations, data, table
-    from s3prl_sb.runs.tasks import find_tasks
+    from s3prl_sb.benchmark import data, remembered, table
+    from s3prl_sb.runs.suite_tasks import find_tasks, tasks_of, together
 
     if arguments.plan:
         from s3prl_sb.benchmark import costs
@@ -89,14 +102,14 @@ def benchmark(arguments, output):
         figures = costs.figures(arguments.plan_as)
     elif arguments.plan_as:
         raise ValueError("--plan_as belongs to --plan: give that too")
-    tasks = find_tasks(arguments.tasks)
+    tasks, every = find_tasks(arguments.tasks, suites), tasks_of(together(suites))
     places, toys = data.read_data(arguments.data, output, tasks)
     if not places:
         raise ValueError(
             f"{arguments.data} has no data for {', '.join(tasks)}. Write "
             f"{tasks[0]}: {{data_folder: DIR}}."
         )
-    rows = _row_configurations(arguments, output)
+    rows = _row_configurations(arguments, output, every)
     runs, jobs = _plan(arguments, output, places, toys, rows)
     _tell(rows, [task for task in tasks if task in places])
     if arguments.plan:
@@ -106,7 +119,7 @@ def benchmark(arguments, output):
     if arguments.dry_run:
         options.cluster(arguments, output).run(jobs)
         return 0
-    configurations.remember(output, rows)
+    remembered.remember(output, rows)
     missing = [task for task in tasks if task not in places]
 
     def write(with_curves=False):
@@ -145,17 +158,16 @@ def _engine(arguments, output):
     return Local(parallel, devices)
 
 
-def _row_configurations(arguments, output):
-    """Returns the configurations of the rows that a command requests."""
-    from s3prl_sb.benchmark import configurations, data, plan, variations
-    from s3prl_sb.runs.tasks import TASKS
+def _row_configurations(arguments, output, tasks):
+    """Returns the configurations of the rows that a command requests, for all tasks of
+    its suites: those that another command runs belong to the same rows."""
+    from s3prl_sb.benchmark import budgets, configurations, data, plan, variations
 
     rates = arguments.lr_search
     rates = None if rates is None else list(rates or plan.GRID)
     misfits = {}
-    budget = data.read_budget(arguments.budget, misfits)
-    # For all tasks: those that another command runs belong to the same rows.
-    places = data.read_data(arguments.data, output, list(TASKS))[0]
+    budget = budgets.read_budget(arguments.budget, misfits, tasks)
+    places = data.read_data(arguments.data, output, tasks)[0]
     return [
         configurations.RowConfiguration(
             data=places,
@@ -169,7 +181,7 @@ def _row_configurations(arguments, output):
             without=each.without,
             output=output,
         )
-        for each in variations.read(arguments, budget, places)
+        for each in variations.read(arguments, budget, places, tasks)
     ]
 
 
@@ -179,14 +191,13 @@ def _plan(arguments, output, places, toys, rows):
     Raises an error if they cannot be done.
     """
     from s3prl_sb.benchmark import plan, requirements, robustness
-    from s3prl_sb.runs.tasks import TASKS
 
     tested = robustness.conditions(arguments)
     runs = plan.make(
         arguments.upstream,
-        [task for task in TASKS if task in places],
+        list(places),
         places,
-        [{task: row.requested(task) for task in TASKS} for row in rows],
+        [{task: row.requested(task) for task in places} for row in rows],
         output,
         seeds=range(arguments.seed, arguments.seed + arguments.seeds),
         rates=rows[0].rates,

@@ -15,18 +15,19 @@ import functools
 from pathlib import Path
 
 from s3prl_sb.benchmark import contents
-from s3prl_sb.benchmark.data import read_budget
-from s3prl_sb.benchmark.keys import is_trained, settings
+from s3prl_sb.benchmark.budgets import FULL, keys_of_suite, names_of, read_budget
+from s3prl_sb.benchmark.data import TOY
+from s3prl_sb.benchmark.keys import (
+    is_trained,
+    own_variant,
+    schema,
+    settings,
+    variant_of,
+)
 from s3prl_sb.benchmark.row_names import words_of_changes
 from s3prl_sb.hyperyaml.nodes import plain
-from s3prl_sb.runs.tasks import recipe
-from s3prl_sb.schema.keys import Schema
+from s3prl_sb.runs.suite_tasks import is_known, suite_of, tasks_of
 from s3prl_sb.startup.protocol import flat
-from s3prl_sb.storage.files import FileError, read_json, write_json
-
-RECORD = "configurations.json"
-WHAT = "the configurations of a benchmark"
-TOY, FULL = "toy", "full"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +78,7 @@ class RowConfiguration:
         requested = self.requested(task)
         if task not in self.data or requested is None:
             return None
-        keys = {**requested, **self.data[task]}
+        keys = own_variant({**requested, **self.data[task]})
         if self.output is None:  # derived from runs
             return plain(keys)
         kept, data = contents.split(task, keys, self.output)
@@ -113,8 +114,12 @@ class RowConfiguration:
         object
             None if they do not, or the key is not set.
         """
-        chosen = [self.requested(t) for t in self.data if key in settings(t)]
-        values = [keys.get(key) for keys in chosen if keys is not None]
+        chosen = [(task, self.requested(task)) for task in self.data]
+        values = [
+            keys.get(key)
+            for task, keys in chosen
+            if keys is not None and key in schema(task, variant_of(keys))
+        ]
         return values[0] if values and all(v == values[0] for v in values) else None
 
     def leaving_out(self, *keys):
@@ -157,7 +162,7 @@ class RowConfiguration:
         """
         if self.keys(task) != keys:
             return False
-        return search == self.search or not is_trained(task)
+        return search == self.search or not is_trained(task, variant_of(keys))
 
     def equals(self, other):
         """Returns whether another configuration requests the same runs.
@@ -197,16 +202,34 @@ class RowConfiguration:
         ['total_steps=20']
         """
         words = [TOY] if self.data_name == TOY else []
-        if any(self.budget.values()):
+        if any(self._chosen.values()):
             words.append(self._budget())
         words += words_of_changes(self.changes, [*self.data, *self.changes])
         return words + (["lr searched"] if self.rates else [])
+
+    @functools.cached_property
+    def _chosen(self):
+        """The budget without the keys that the suites set for all commands."""
+        chosen = {}
+        for task, keys in self.budget.items():
+            own = keys_of_suite(task) if is_known(task) else {}
+            chosen[task] = {
+                key: value
+                for key, value in keys.items()
+                if key not in own or own[key] != plain(value)
+            }
+        return chosen
+
+    @property
+    def suites(self):
+        """Names of the suites of its tasks."""
+        return {suite_of(task) for task in (*self.data, *self.budget)}
 
     def _budget(self):
         """Describes a budget by its keys if these are few, with tasks if needed."""
         keys = [
             (task, key, value)
-            for task, values in self.budget.items()
+            for task, values in self._chosen.items()
             for key, value in flat(plain(values)).items()
         ]
         words = [f"{key}={value}" for _, key, value in keys]
@@ -215,14 +238,20 @@ class RowConfiguration:
             words = [f"{task}.{key}={value}" for task, key, value in keys]
         words = list(dict.fromkeys(words))
         few = len(words) <= (3 if self.budget_name else 6)
-        if few and self.budget_name != "mini":
+        if few and not self.has_named_budget:
             return ", ".join(words)
         return self.budget_name or "other keys"
 
     def _leaves_out(self, task):
         """Returns whether a task has a key that the budget only sets for others."""
-        keys = {key for values in self.budget.values() for key in values}
-        return any(key in settings(task) for key in keys - {*self.budget.get(task, ())})
+        keys = {key for values in self._chosen.values() for key in values}
+        keys -= {*self.budget.get(task, ())}
+        return any(key in settings(task) for key in keys)
+
+    @property
+    def has_named_budget(self):
+        """True if its budget is one of its suites."""
+        return self.budget_name in names_of(self.suites)
 
     def facets(self):
         """Returns descriptions that may distinguish it from others of the same name.
@@ -233,7 +262,7 @@ class RowConfiguration:
             Names to descriptions, the most important first.
         """
         facets = {"budget": self.budget_name}
-        for task, values in self.budget.items():
+        for task, values in self._chosen.items():
             for key, value in flat(plain(values)).items():
                 facets[f"{task}.{key}"] = f"{task}.{key}={value}"
         if self.rates:
@@ -280,14 +309,14 @@ def of_entries(entries):
     """
     derived = []
     for task, keys, search in entries:
-        schema, mini = _schema_and_mini(task)
-        data = {k: v for k, v in keys.items() if schema.is_path(k)}
+        declared, named = _schema_and_budgets(task, variant_of(keys))
+        data = {k: v for k, v in keys.items() if declared.is_path(k)}
         budget = {k: v for k, v in keys.items() if k not in data}
-        name = "mini" if budget and budget == mini else ""
+        name = next((n for n, b in named.items() if budget and budget == b), "")
         for each in derived:
             if each.keys(task) not in (None, keys):
                 continue
-            if each.search != search and is_trained(task):
+            if each.search != search and is_trained(task, variant_of(keys)):
                 continue
             others = list(each.budget.values())
             if name == each.budget_name and (name or all(b == budget for b in others)):
@@ -303,53 +332,11 @@ def of_entries(entries):
     return derived
 
 
-@functools.lru_cache(maxsize=None)
-def _schema_and_mini(task):
-    """Returns the schema of a task's recipe, and its keys in the mini budget."""
-    schema = Schema.of_recipe(recipe(task))
-    return schema, schema.counting(plain(read_budget("mini")[task]))
-
-
-def remember(output, requested):
-    """Stores configurations next to the runs, the last ones first.
-
-    Arguments
-    ---------
-    output : pathlib.Path
-        Folder of the benchmark.
-    requested : list of RowConfiguration
-        Configurations of the command.
-    """
-    others = [
-        other
-        for other in recall(output)
-        if not any(other.equals(each) for each in requested)
-    ]
-    values = [
-        {k: v for k, v in dataclasses.asdict(each).items() if k != "output"}
-        for each in [*requested, *others]
-    ]
-    write_json(Path(output) / RECORD, plain(values))
-
-
-def recall(output):
-    """Returns the configurations of earlier commands.
-
-    Arguments
-    ---------
-    output : pathlib.Path
-        Folder of the benchmark.
-
-    Returns
-    -------
-    list of RowConfiguration
-        Empty if they are unknown: rows are then named by the keys of the runs.
-    """
-    path = Path(output) / RECORD
-    if not path.is_file():
-        return []
-    try:
-        entries = read_json(path, WHAT, kind=list)
-        return [RowConfiguration(**each, output=Path(output)) for each in entries]
-    except (FileError, TypeError):  # only the names of rows are lost
-        return []
+def _schema_and_budgets(task, variant):
+    """Returns the schema of a task's recipe, and its keys in the budgets by name."""
+    declared = schema(task, variant)
+    found = {}
+    for name in names_of([suite_of(task)]):
+        keys = read_budget(name, {}, tasks_of([suite_of(task)]))[task]
+        found[name] = contents.counting(task, own_variant(plain(keys)))
+    return declared, found

@@ -9,14 +9,13 @@ import os
 from pathlib import Path
 
 from s3prl_sb import own, resources
-from s3prl_sb.benchmark.keys import schema, settings
+from s3prl_sb.benchmark.keys import VARIANT, recipe, schema, variant_of
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.rows import in_folder, records
 from s3prl_sb.hyperyaml.nodes import plain, tag, walk
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.code import code_of
 from s3prl_sb.identity.content import hash_file, hash_files, hash_folder
-from s3prl_sb.runs.tasks import recipe
 from s3prl_sb.schema.named_heads import node
 from s3prl_sb.startup import named
 from s3prl_sb.storage.files import naming
@@ -75,22 +74,49 @@ def of_recipe(task, overrides=None):
     """
     head = (overrides or {}).get(named.HEAD)
     head = head.get("name") if isinstance(head, dict) else head
-    return _of_recipe(task, None if head == named.DEFAULT else head)
+    variant = variant_of(overrides)
+    declared, name = schema(task, variant), recipe(task, variant)
+    return _of_recipe(name, declared, None if head == named.DEFAULT else head)
 
 
 @functools.lru_cache(maxsize=None)
-def _of_recipe(task, head):
-    names, own_code = _tag_names(settings(task)), {}
+def _of_recipe(name, declared, head):
+    names = _tag_names({key: declared.tree[key] for key in declared})
+    own_code = {}
     if head is not None and named.is_code(head):
         file, suffix, kind = head.partition(SUFFIX)
         folder = Path(file).parent if suffix else Path.cwd()
         kind = f"{Path(file).name}.{kind}" if suffix else head
         own_code = {named.HEAD: code_of([kind], folder)}
     elif head is not None:
-        names.add(node(head, named.labels_of(schema(task).tree).get("are"))[0])
-    place = resources.recipes()[recipe(task)]
+        names.add(node(head, named.labels_of(declared.tree).get("are"))[0])
+    place = resources.recipe_files()[name].parents[1]
     script = hash_file(str(place / "train.py"))
     return {"script": script, **code_of(names, place), **own_code}
+
+
+def counting(task, overrides):
+    """Returns the keys of a recipe, and its variant, that results depend on.
+
+    Arguments
+    ---------
+    task : str
+        Name such as "KS".
+    overrides : dict
+        Keys and values.
+
+    Returns
+    -------
+    dict
+
+    Example
+    -------
+    >>> counting("KS", {"lr": 0.1, "cache_folder": "/tmp"})
+    {'lr': 0.1}
+    """
+    keys = {key: value for key, value in overrides.items() if key != VARIANT}
+    chosen = {VARIANT: overrides[VARIANT]} if VARIANT in overrides else {}
+    return {**chosen, **schema(task, variant_of(overrides)).counting(keys)}
 
 
 def split(task, overrides, output):
@@ -114,10 +140,11 @@ def split(task, overrides, output):
         folder, of the rows of a table and the files that they name.
     """
     kept, data = {}, {}
-    for key, value in schema(task).counting(overrides).items():
+    declared = schema(task, variant_of(overrides))
+    for key, value in counting(task, overrides).items():
         places = value if isinstance(value, list) else [value]
         there = places and all(_is_there(place, output) for place in places)
-        if schema(task).is_path(key) and there:
+        if declared.is_path(key) and there:
             data[key] = [_content(str(place)) for place in places]
         elif isinstance(value, dict):
             kept[key] = _without_places(plain(value), key, Path.cwd(), data)

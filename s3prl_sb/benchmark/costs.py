@@ -53,7 +53,9 @@ def tell(runs, before, jobs, form="text", other=None):
         1 if a plan could not be made.
     """
     missing = [run for run in runs if not run.is_done()]
-    planned = [_job(run, before) for run in missing if is_trained(run.task)]
+    planned = [
+        _job(run, before) for run in missing if is_trained(run.task, run.variant)
+    ]
     unique = {job.folder: job for job in planned}  # seeds cost the same
     Local(1).run([*before.values(), *unique.values()])
     failed = [job for job in unique.values() if job.state != "done"]
@@ -138,7 +140,7 @@ def gather(folders, plans, runs, other=None):
         for the first run alone that needs it, also of another task. ``longest`` is
         the hours of the longest run, ``caches`` and ``reasons`` are of each split.
     """
-    trained = [run for run in runs if is_trained(run.task)]
+    trained = [run for run in runs if is_trained(run.task, run.variant)]
     rows, cached, other = {}, set(), other or {}
     for folder, run in zip(folders, trained):
         plan = plans.get(folder)

@@ -7,7 +7,7 @@ Authors
 import dataclasses
 
 from s3prl_sb.benchmark.row_names import AMOUNTS
-from s3prl_sb.runs.tasks import TASKS
+from s3prl_sb.runs.suite_tasks import in_order, task_of
 
 CLEAN = None  # the point of the test set as it is
 AXES = {
@@ -77,7 +77,8 @@ class Curves:
     def panels(self):
         """All pairs of a task and a metric, in the table's order."""
         held = {panel for panels in self.lines.values() for panel in panels}
-        every = [(task, metric) for task in TASKS for metric in TASKS[task]]
+        tasks = in_order({task for task, _ in held})
+        every = [(task, metric) for task in tasks for metric in task_of(task).metrics]
         return [(task, m) for task, m in every if (task, m.key) in held]
 
     def point_name(self, point):

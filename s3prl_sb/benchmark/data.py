@@ -1,4 +1,4 @@
-"""Reading of ``--data`` and ``--budget``: keys of recipes by task.
+"""Reading of ``--data``: keys of recipes by task, with the places of corpora.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -7,18 +7,18 @@ Authors
 import sys
 from pathlib import Path
 
-from s3prl_sb import resources
-from s3prl_sb.benchmark.keys import PlanError, check_keys, schema
-from s3prl_sb.benchmark.shared_keys import ALL, check_names, fitting
+from s3prl_sb.benchmark.keys import PlanError, check_keys, schema, variant_of
 from s3prl_sb.engines.jobs import Job
 from s3prl_sb.hyperyaml.nodes import line_of, written
-from s3prl_sb.runs.tasks import TASKS, unknown
+from s3prl_sb.runs import suites
+from s3prl_sb.runs.suite_tasks import labels, matching, task_of, tasks_of
+from s3prl_sb.runs.tasks import unknown
 from s3prl_sb.storage.files import read_yaml
 
 TOY = "toy"
 
 
-def read_data(source, output, tasks):
+def read_data(source, output, tasks, others=None):
     """Reads the keys of recipes that say where the corpora are.
 
     Arguments
@@ -31,6 +31,8 @@ def read_data(source, output, tasks):
         Folder of the benchmark; toy corpora are created in its folder ``toys``.
     tasks : list of str
         Tasks to read; others are ignored.
+    others : dict, optional
+        Task to its other keys, which may choose a variant of its recipe.
 
     Returns
     -------
@@ -44,91 +46,76 @@ def read_data(source, output, tasks):
     ValueError
         For unknown names; names similar ones.
     """
-    entries = dict.fromkeys(TASKS, TOY) if source == TOY else _read(source)
+    if source == TOY:
+        content = {task: TOY for task in tasks if task_of(task).toy is not None}
+    else:
+        content = read_entries(source)
     data, before, made = {}, {}, {}
-    for task, keys in entries.items():
-        place = f"{source}:{line_of(entries, task)}" if source != TOY else source
-        if task not in TASKS:
-            raise PlanError(f"{place}: {unknown('task', task, TASKS)}")
-        if task not in tasks or keys is None:
+    for task, (name, keys) in by_task(content, tasks, source).items():
+        line = line_of(content, name)
+        place = f"{source}:{line}" if line else source
+        if keys is None:
             continue
         if keys == TOY:
-            keys, job = _toy(task, Path(output) / "toys", made)
+            keys, job = _toy(task, Path(output) / "toys", made, place)
             before[task] = job
         if not isinstance(keys, dict):
             raise PlanError(
-                f"{place}: {task}: {written(keys)} are no keys of its recipe. Write "
-                f"{task}: {{data_folder: DIR}}, or {task}: toy."
+                f"{place}: {name}: {written(keys)} are no keys of its recipe. Write "
+                f"{name}: {{data_folder: DIR}}, or {name}: toy."
             )
-        keys = check_keys(task, keys, source)
-        data[task] = absolute(task, keys, Path(source).parent.resolve())
+        variant = variant_of((others or {}).get(task))
+        keys = check_keys(task, keys, source, variant=variant)
+        data[task] = absolute(task, keys, Path(source).parent.resolve(), variant)
     return data, before
 
 
-def read_budget(source, refused=None):
-    """Reads the keys of recipes that say how much is trained.
+def by_task(entries, tasks, where, more=()):
+    """Returns what a file says about tasks, by their ids.
 
     Arguments
     ---------
-    source : str
-        "full" (SUPERB's protocol), "mini" (a laptop's), or a YAML file: for each
-        task keys of its recipe. Keys under ``all`` apply to all tasks that have them.
-    refused : dict, optional
-        Gets the tasks that the keys under ``all`` do not fit, with the reasons.
-        Default: that is an error.
+    entries : dict
+        Names of tasks to anything.
+    tasks : list of str
+        Ids of the tasks that are meant. Those of other suites are ignored.
+    where : str
+        The file, for messages.
+    more : sequence of str
+        Other names that may be in the file.
 
     Returns
     -------
     dict
-        Task to keys.
+        Id to its name in the file and the entry, in the order of the file.
 
     Raises
     ------
-    ValueError
-        For unknown names; names similar ones.
+    PlanError
+        For an unknown name, and for one that several of the suites have.
     """
-    if source == "full":
-        return {}
-    profiles = {"mini": resources.folder("hparams") / "superb" / "mini.yaml"}
-    if source not in profiles and not Path(source).is_file():
-        names = ["full", *profiles]
-        raise PlanError(f"{unknown('budget', source, names)} Or give a YAML file.")
-    file = Path(profiles.get(source, source))
-    entries = _read(file)
-    for task, keys in entries.items():
-        place = f"{source}:{line_of(entries, task)}"
-        if task not in (*TASKS, ALL):
-            raise PlanError(f"{place}: {unknown('task', task, [*TASKS, ALL])}")
-        if keys is not None and not isinstance(keys, dict):
-            raise PlanError(
-                f"{place}: {task}: {written(keys)} is no mapping. Write "
-                f"{task}: {{total_steps: 1000}}."
-            )
-    common = entries.pop(ALL, None) or {}
-    check_names(common, source, common)
-    specific = {
-        task: check_keys(task, entries.get(task) or {}, source) for task in TASKS
-    }
-    shared = {
-        task: {k: common[k] for k in common if k in schema(task) and k not in keys}
-        for task, keys in specific.items()
-    }
-    shared, misfits = fitting(shared, specific, source, common)
-    if refused is None:
-        for task, why in misfits.items():
-            raise PlanError(f"{source}: {ALL}: {task}: {why}")
-    else:
-        refused.update(misfits)
-    folder = file.parent.resolve()
-    return {
-        task: absolute(task, {**shared.get(task, {}), **specific[task]}, folder)
-        for task in TASKS
-    }
+    found = {}
+    for name, entry in entries.items():
+        if name in more:
+            continue
+        meant, line = matching(name, tasks), line_of(entries, name)
+        place = f"{where}:{line}" if line else where
+        if len(meant) > 1:
+            choices = " or ".join(meant)
+            raise PlanError(f"{place}: '{name}' may be {choices}: write all of it.")
+        if meant:
+            found[meant[0]] = name, entry
+        elif not matching(name, tasks_of(suites.names())):
+            choices = [*labels(tasks), *more]
+            raise PlanError(f"{place}: {unknown('task', name, choices)}")
+    return found
 
 
-def _toy(task, folder, made):
+def _toy(task, folder, made, place):
     """Returns the keys of a recipe for a toy corpus, and the job that creates it."""
-    entry = dict(_read(resources.folder("hparams") / "superb" / "toys.yaml")[task])
+    if task_of(task).toy is None:
+        raise PlanError(f"{place}: {task} has no toy corpus: give a data_folder.")
+    entry = dict(task_of(task).toy)
     corpus = entry.pop("corpus")
     place, command = folder / corpus, [sys.executable, "-m", "s3prl_sb.cli", "toy"]
     if corpus not in made:
@@ -138,16 +125,31 @@ def _toy(task, folder, made):
             command=lambda: [*command, corpus, place],
             is_done=lambda: (place / "toy.json").is_file(),
         )
-    keys = {key: str(value).format(folder=place) for key, value in entry.items()}
+    keys = {
+        key: value.format(folder=place) if isinstance(value, str) else value
+        for key, value in entry.items()
+    }
     return keys, made[corpus]
 
 
-def _read(path):
+def read_entries(path):
+    """Reads a YAML file of keys of recipes by task.
+
+    Arguments
+    ---------
+    path : str or pathlib.Path
+        The file.
+
+    Returns
+    -------
+    dict
+        Nodes of ruamel.yaml, which have lines.
+    """
     example = "Write such as KS: {data_folder: DIR}."
     return read_yaml(path, "keys of recipes by task", example, kind=dict)
 
 
-def absolute(task, values, folder):
+def absolute(task, values, folder, variant=None):
     """Makes paths absolute, so that they stay valid in another current folder.
 
     Arguments
@@ -158,12 +160,14 @@ def absolute(task, values, folder):
         Keys of its recipe and values.
     folder : pathlib.Path
         Folder that relative paths start at; else they start at the current one.
+    variant : str, optional
+        Variant of the recipe.
 
     Returns
     -------
     dict
     """
-    return _with_paths(values, schema(task).declarations, folder)
+    return _with_paths(values, schema(task, variant).declarations, folder)
 
 
 def _with_paths(values, declared, folder):

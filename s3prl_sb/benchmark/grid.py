@@ -4,11 +4,13 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from s3prl_sb.runs.tasks import GROUPS, TASKS
+from s3prl_sb.runs.suite_tasks import suite_of, task_of
+from s3prl_sb.runs.suites import SUPERB, suite
 from s3prl_sb.terminal import columns
 
 PUBLISHED = "  published"
 DOUBTFUL = "  published, not comparable"
+OTHER = " (published)"  # after the name of a model that has no card here
 REMARK = "*"  # after a published number with a remark
 
 
@@ -25,26 +27,35 @@ def blocks(table, published=False):
     Returns
     -------
     list of list of list of str
-        For SUPERB and for SUPERB-SG, if the table has tasks of it: a header and a line
-        for each row with such a task. Published numbers have a separate line below runs
+        For each suite of the tasks of the table: a header and a line for each row with
+        such a task. The header has the title of the suite, unless all are SUPERB's.
+        Published numbers have a separate line below runs
         of the full protocol on the real corpus; the others, if requested, have a line
-        that says that they are not comparable.
+        that says that they are not comparable; other models have a line each.
     """
-    groups = [[task for task in table["tasks"] if task in g] for g in GROUPS.values()]
-    return [_block(table, tasks, published) for tasks in groups if tasks]
+    by_suite = {}
+    for task in table["tasks"]:
+        by_suite.setdefault(suite_of(task), []).append(task)
+    plain = set(by_suite) <= set(SUPERB)
+    return [
+        _block(table, tasks, "upstream" if plain else suite(name).title, published)
+        for name, tasks in by_suite.items()
+    ]
 
 
-def _block(table, tasks, published):
-    shown = [(task, metric) for task in tasks for metric in TASKS[task]]
+def _block(table, tasks, title, published):
+    shown = [(task, metric) for task in tasks for metric in task_of(task).metrics]
     shown = [c for c in shown if not c[1].optional or _any(table, *c)]
-    lines = [["upstream", *(f"{task} {metric.heading}" for task, metric in shown)]]
+    names = [task.rpartition("/")[2] for task, _ in shown]
+    headings = [metric.heading for _, metric in shown]
+    lines = [[title, *(f"{name} {text}" for name, text in zip(names, headings))]]
     rows = [row for row in table["rows"] if any(task in row["cells"] for task in tasks)]
     for row in rows:
         name = columns.visible(row["upstream"])
         line, public, doubtful = [name], [PUBLISHED], [DOUBTFUL]
         for task, metric in shown:
             cell = row["cells"].get(task)
-            is_first = metric == TASKS[task][0]
+            is_first = metric == task_of(task).metrics[0]
             line.append(_cell(cell, metric, row["lr_searched"] and is_first))
             reported = _public(row, task, metric)
             comparable = is_comparable(cell)
@@ -52,6 +63,10 @@ def _block(table, tasks, published):
             doubtful.append(reported if published and not comparable else "")
         lines.append(line)
         lines += [extra for extra in (public, doubtful) if any(extra[1:])]
+    others = (table.get("others") or {}) if published else {}
+    for model, numbers in others.items():
+        line = [_public({"published": numbers}, task, metric) for task, metric in shown]
+        lines += [[columns.visible(model) + OTHER, *line]] if any(line) else []
     return lines
 
 
@@ -114,7 +129,8 @@ def number(value, metric):
 
     Example
     -------
-    >>> number(93.9, TASKS["KS"][0]), number(8.5e-4, TASKS["SID"][0])
+    >>> accuracy = task_of("KS").metrics[0]
+    >>> number(93.9, accuracy), number(8.5e-4, accuracy)
     ('93.90', '8.5e-04')
     """
     small = value and abs(value) < 0.5 * 10**-metric.digits

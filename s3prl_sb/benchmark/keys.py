@@ -9,69 +9,164 @@ import functools
 from s3prl_sb import resources
 from s3prl_sb.errors import UserError
 from s3prl_sb.hyperyaml.nodes import line_of, plain, tag, walk
-from s3prl_sb.runs.tasks import TASKS, recipe, unknown
+from s3prl_sb.runs.suite_tasks import task_of
+from s3prl_sb.runs.tasks import unknown
 from s3prl_sb.schema.combinations import check_together
 from s3prl_sb.schema.constructors import CALLS, flags, located, parameters, takes
 from s3prl_sb.schema.keys import KeysError, Schema
 from s3prl_sb.startup import named
+
+#: Beside the keys of a recipe: another YAML in its ``hparams``, by its name.
+VARIANT = "variant"
 
 
 class PlanError(UserError, ValueError):
     """A benchmark that cannot be run as requested."""
 
 
-@functools.lru_cache(maxsize=None)
-def schema(task):
-    """Returns the schema of a task's recipe.
+def variants(task):
+    """Returns the recipes that a task may be, by the names of their YAML files.
 
     Arguments
     ---------
     task : str
-        Name such as "KS".
+        Id such as "KS".
+
+    Returns
+    -------
+    dict
+        Names to recipes.
+
+    Example
+    -------
+    >>> variants("VC")["any_to_any"]
+    'SUPERB/VC/any_to_any'
+    """
+    found = _variants(task_of(task).recipe)
+    if not found:
+        raise PlanError(f"there is no recipe for {task} in this installation")
+    return found
+
+
+@functools.lru_cache(maxsize=None)
+def _variants(recipe):
+    files = resources.recipe_files()
+    beside = files[recipe].parent if recipe in files else None
+    return {file.stem: name for name, file in files.items() if file.parent == beside}
+
+
+def recipe(task, variant=None):
+    """Returns the recipe of a task.
+
+    Arguments
+    ---------
+    task : str
+        Id such as "KS".
+    variant : str, optional
+        Another YAML in the folder of the recipe; default: the one of the task.
+
+    Returns
+    -------
+    str
+        One of :func:`s3prl_sb.resources.recipe_files`.
+
+    Example
+    -------
+    >>> recipe("KS"), recipe("VC", "vcc2016")
+    ('SUPERB/KS', 'SUPERB/VC/vcc2016')
+    """
+    if variant is None:
+        return task_of(task).recipe
+    return variants(task)[variant]
+
+
+def schema(task, variant=None):
+    """Returns the schema of a task's recipe.
+
+    Arguments
+    ---------
+    task, variant
+        See :func:`recipe`.
 
     Returns
     -------
     s3prl_sb.schema.keys.Schema
     """
-    if recipe(task) not in resources.recipes():
-        raise PlanError(f"there is no recipe for {task} in this installation")
-    return Schema.of_recipe(recipe(task))
+    variants(task)  # there is a recipe
+    return _schema(recipe(task, variant))
 
 
-def settings(task):
+@functools.lru_cache(maxsize=None)
+def _schema(recipe):
+    return Schema.of_recipe(recipe)
+
+
+def settings(task, variant=None):
     """Returns the keys of a task's recipe, with unresolved references.
 
     Arguments
     ---------
-    task : str
-        Name such as "KS".
+    task, variant
+        See :func:`recipe`.
 
     Returns
     -------
     dict
     """
-    declared = schema(task)
+    declared = schema(task, variant)
     return {key: declared.tree[key] for key in declared}
 
 
-def is_trained(task):
-    """Returns whether a task trains, so that the learning rate matters.
-
-    Example
-    -------
-    >>> is_trained("KS"), is_trained("QbE")
-    (True, False)
-    """
-    return "total_steps" in schema(task)
-
-
-def is_reserved(key):
-    """Returns whether the command itself sets a key, in any recipe.
+def variant_of(*several):
+    """Returns the variant of a recipe that keys choose, the last one that does.
 
     Arguments
     ---------
-    key : str
-        Key of a recipe.
+    *several : dict or None
+        Keys and values.
+
+    Returns
+    -------
+    str or None
+
+    Example
+    -------
+    >>> variant_of({"lr": 1}, {"variant": "knn"}, None), variant_of({})
+    ('knn', None)
+    """
+    chosen = [keys[VARIANT] for keys in several if keys and VARIANT in keys]
+    return chosen[-1] if chosen else None
+
+
+def own_variant(keys):
+    """Returns keys without a variant that is the recipe of the task itself.
+
+    Arguments
+    ---------
+    keys : dict
+        Keys and values.
+
+    Returns
+    -------
+    dict
+
+    Example
+    -------
+    >>> own_variant({"variant": None, "lr": 1}), own_variant({"variant": "knn"})
+    ({'lr': 1}, {'variant': 'knn'})
+    """
+    if keys.get(VARIANT, ...) is None:
+        return {key: value for key, value in keys.items() if key != VARIANT}
+    return keys
+
+
+def is_trained(task, variant=None):
+    """Returns whether a task trains, so that the learning rate matters.
+
+    Arguments
+    ---------
+    task, variant
+        See :func:`recipe`.
 
     Returns
     -------
@@ -79,13 +174,13 @@ def is_reserved(key):
 
     Example
     -------
-    >>> is_reserved("seed"), is_reserved("fold"), is_reserved("lr")
-    (True, True, False)
+    >>> is_trained("KS"), is_trained("QbE")
+    (True, False)
     """
-    return any(key in schema(task) and schema(task)[key].by for task in TASKS)
+    return "total_steps" in schema(task, variant)
 
 
-def check_keys(task, overrides, where, lines=None):
+def check_keys(task, overrides, where, lines=None, variant=None):
     """Checks that a recipe has these keys, and that their values are valid.
 
     Arguments
@@ -99,6 +194,8 @@ def check_keys(task, overrides, where, lines=None):
         is only accepted if the file is trusted.
     lines : dict, optional
         The mapping of ruamel.yaml that has the lines, if it is not ``overrides``.
+    variant : str, optional
+        Variant of the recipe that other keys choose.
 
     Returns
     -------
@@ -112,10 +209,13 @@ def check_keys(task, overrides, where, lines=None):
     s3prl_sb.foreign.trust.TrustError
         For code in a file that is not trusted.
     """
-    declared, values = schema(task), {}
+    places = _Places(task, overrides if lines is None else lines, where)
+    values = _checked_variant(task, overrides, places)
+    declared = schema(task, values.get(VARIANT, variant))
     for key, value in overrides.items():
-        line = line_of(overrides if lines is None else lines, key)
-        place = f"{where}:{line}: {task}: " if line else f"{where}: {task}: "
+        place = places.of(key)
+        if key == VARIANT:
+            continue
         if key not in declared:
             raise PlanError(f"{place}{unknown('key', key, list(declared))}")
         if declared[key].by:
@@ -136,10 +236,30 @@ def check_keys(task, overrides, where, lines=None):
             inside = declared[key].inside
             _check_inside(declared.tree[key], value, place, f"{key}.", inside)
         values[key] = plain(declared.check(key, value, place))
-    line = line_of(overrides if lines is None else lines, named.POOLING)
-    place = f"{where}:{line}: {task}: " if line else f"{where}: {task}: "
-    named.check_pooling(values, declared, where, place)
+    named.check_pooling(values, declared, where, places.of(named.POOLING))
     return values
+
+
+class _Places:
+    """Places of the keys of a task, for messages."""
+
+    def __init__(self, task, lines, where):
+        self.task, self.lines, self.where = task, lines, where
+
+    def of(self, key):
+        line = line_of(self.lines, key)
+        where = f"{self.where}:{line}" if line else self.where
+        return f"{where}: {self.task}: "
+
+
+def _checked_variant(task, overrides, places):
+    """Returns the variant among keys, if it is another than the task's own."""
+    variant, known = overrides.get(VARIANT), variants(task)
+    if VARIANT not in overrides:
+        return {}
+    if variant not in known:
+        raise PlanError(f"{places.of(VARIANT)}{unknown(VARIANT, variant, known)}")
+    return {VARIANT: None if recipe(task) == known[variant] else str(variant)}
 
 
 def check_combination(task, keys):
@@ -157,7 +277,7 @@ def check_combination(task, keys):
     PlanError
         If they are not; names valid values.
     """
-    tree = schema(task).tree
+    tree = schema(task, variant_of(keys)).tree
     labels = {key: tree[key] for key in (named.LABELS,) if key in tree}
     together = {key: value for key, value in keys.items() if not tag(value)}
     try:

@@ -5,7 +5,7 @@ Authors
 """
 
 from s3prl_sb.benchmark import grid
-from s3prl_sb.runs.tasks import TASKS
+from s3prl_sb.runs.suite_tasks import task_of
 from s3prl_sb.terminal import columns
 
 NOTES = {
@@ -38,7 +38,8 @@ def of_table(table, published=False):
     list of str
     """
     lines = [line for block in grid.blocks(table, published) for line in block]
-    reported = [cell for line in lines if line[0][0] == " " for cell in line[1:]]
+    public = [n for n in lines if n[0][:1] == " " or n[0].endswith(grid.OTHER)]
+    reported = [cell for line in public for cell in line[1:]]
     cells = [cell for line in lines for cell in line[1:]]
     texts = []
     if any("±" in cell for cell in cells):
@@ -125,7 +126,7 @@ def _remarks(table, row, published):
     remarks = {}
     for task in table["tasks"]:
         if published or grid.is_comparable(row["cells"].get(task)):
-            for metric in TASKS[task]:
+            for metric in task_of(task).metrics:
                 number = row["published"].get(task, {}).get(metric.key) or {}
                 if number.get("remark"):
                     remarks.setdefault(number["remark"], {})[task] = None

@@ -6,11 +6,10 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+from s3prl_sb.runs.suite_tasks import task_of
+
 ALL = "all"
-#: Tasks of several parts to the key that names them.
-KEYS = {"ER": "fold", "OOD-ASR": "language"}
-#: Corpora of OOD-ASR, which its recipe runs by default.
-OUT_OF_DOMAIN = ("es", "zh-CN", "ar", "sbcsae")
+FOLD = "fold"  # whose folders are called fold1, fold2, …
 
 
 def listed(task, values):
@@ -36,7 +35,7 @@ def listed(task, values):
     >>> listed("OOD-ASR", {"language": "all"}), listed("KS", {"lr": 0.1})
     ({'language': 'all'}, {'lr': 0.1})
     """
-    key = KEYS.get(task)
+    key = next(iter(task_of(task).parts), None)
     value = values.get(key)
     if not isinstance(value, str) or value == ALL or values.get("train_csv"):
         return values
@@ -63,11 +62,10 @@ def names(task, values):
     >>> names("ER", {}), names("OOD-ASR", {"language": "es"}), names("KS", {})
     (['fold1', 'fold2', 'fold3', 'fold4', 'fold5'], ['es'], [])
     """
-    if task not in KEYS or values.get("train_csv"):
+    parts = task_of(task).parts
+    if not parts or values.get("train_csv"):
         return []
-    if task == "ER":
-        from s3prl_sb.corpora.iemocap import SESSIONS
-
-        return [f"fold{session}" for session in SESSIONS]
-    wanted = listed(task, values).get(KEYS[task], ALL)
-    return list(OUT_OF_DOMAIN if wanted == ALL else wanted)
+    [(key, every)] = parts.items()
+    wanted = listed(task, values).get(key, ALL)
+    chosen = every if wanted == ALL else wanted
+    return [f"{FOLD}{part}" if key == FOLD else str(part) for part in chosen]

@@ -18,14 +18,22 @@ from pathlib import Path
 import s3prl_sb
 from s3prl_sb import resources
 from s3prl_sb.benchmark import contents, parts
-from s3prl_sb.benchmark.keys import check_combination, is_trained, schema, settings
+from s3prl_sb.benchmark.keys import (
+    VARIANT,
+    check_combination,
+    is_trained,
+    own_variant,
+    recipe,
+    schema,
+    settings,
+    variant_of,
+)
 from s3prl_sb.benchmark.row_names import words_of_changes
 from s3prl_sb.engines.jobs import Job
 from s3prl_sb.foreign import trust
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.identity import FORMAT, digest
 from s3prl_sb.runs.results import RESULTS
-from s3prl_sb.runs.tasks import recipe
 from s3prl_sb.startup.arguments import argument
 from s3prl_sb.storage.files import FileError, naming, read_json, write_json
 
@@ -71,20 +79,25 @@ class Run:
     @functools.cached_property
     def configuration(self):
         """All that the result depends on, as JSON values."""
-        by = self.searched_by
+        by, declared = self.searched_by, schema(self.task, self.variant)
         settings_, data = contents.split(self.task, self.overrides, self.output)
         return {
             "format": FORMAT,
             "task": self.task,
             "upstream": contents.of_card(_absolute(self.upstream)),
             "seed": self.seed,
-            "recipe": schema(self.task).counting(plain(settings(self.task))),
+            "recipe": declared.counting(plain(settings(self.task, self.variant))),
             "code": contents.of_recipe(self.task, self.overrides),
             "overrides": plain(settings_),
             "data": data,
             "lr_search": self.rates,
             "lr_searched_by": by and digest(by.configuration),
         }
+
+    @property
+    def variant(self):
+        """Variant of the recipe, or None."""
+        return variant_of(self.overrides)
 
     @functools.cached_property
     def folder(self):
@@ -152,9 +165,10 @@ class Run:
         }
         values.setdefault("cache_folder", self.output / "cache")
         values.update(more)
-        place = resources.recipes()[recipe(self.task)]
+        values.pop(VARIANT, None)
+        hparams = resources.recipe_files()[recipe(self.task, self.variant)]
         pairs = [f"--{key}={argument(value)}" for key, value in values.items()]
-        script, hparams = place / "train.py", place / "hparams" / "train.yaml"
+        script = hparams.parents[1] / "train.py"
         trusted = [trust.FLAG] if trust.trusts_all() else []
         return [sys.executable, script, hparams, "--noprogressbar", *trusted, *pairs]
 
@@ -223,16 +237,14 @@ def make(upstreams, tasks, data, budget, output, seeds=(1986,), rates=None):
     for task in tasks:
         if task not in data:
             continue
-        trains = is_trained(task)
-        search = {"lr_search": rates} if trains else {}
         unique = []
         for keys in (each.get(task, {}) for each in budgets):
-            overrides = None if keys is None else {**keys, **data[task]}
+            overrides = None if keys is None else own_variant({**keys, **data[task]})
             if overrides is not None and overrides not in unique:
-                check_combination(task, {**settings(task), **overrides, **search})
+                _check(task, overrides, rates)
                 unique.append(overrides)
         for overrides, (name, upstream) in itertools.product(unique, titles.items()):
-            first = None
+            first, trains = None, is_trained(task, variant_of(overrides))
             for seed in seeds if trains else seeds[:1]:
                 run = Run(
                     upstream=upstream,
@@ -247,6 +259,13 @@ def make(upstreams, tasks, data, budget, output, seeds=(1986,), rates=None):
                 first = first or run
                 runs.append(run)
     return runs
+
+
+def _check(task, overrides, rates):
+    """Checks that the keys of a run are consistent."""
+    variant = variant_of(overrides)
+    search = {"lr_search": rates} if is_trained(task, variant) else {}
+    check_combination(task, {**settings(task, variant), **overrides, **search})
 
 
 def jobs(runs, before=()):

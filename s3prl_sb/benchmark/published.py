@@ -1,4 +1,7 @@
-"""Published results of SUPERB and SUPERB-SG, with their sources.
+"""Published results of suites, with their sources.
+
+A suite has tables of them: a row for each card of this package (``numbers``), and for
+each model without one (``models``), the columns being ``TASK.metric``.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -6,8 +9,11 @@ Authors
 
 from typing import NamedTuple
 
-from s3prl_sb import resources
-from s3prl_sb.storage.files import read_yaml
+from s3prl_sb.runs import suites
+from s3prl_sb.runs.suite_tasks import matching, task_of
+
+#: Keys of a table.
+KEYS = "source budget columns numbers models verified remarks aliases".split()
 
 
 class Number(NamedTuple):
@@ -19,13 +25,25 @@ class Number(NamedTuple):
     remark: str | None
 
 
-def read():
-    """Reads the numbers of ``hparams/superb/published.yaml``.
+def read(names=None, budget=None):
+    """Reads the numbers of suites for the cards of this package.
+
+    Arguments
+    ---------
+    names : list of str, optional
+        Names of suites; default: SUPERB and SUPERB-SG.
+    budget : str, optional
+        Name of a budget; numbers for it come before those for the protocol.
 
     Returns
     -------
     dict
         Card to task to metric to :class:`Number`.
+
+    Raises
+    ------
+    s3prl_sb.runs.suites.SuiteError
+        For a table that is wrong.
 
     Example
     -------
@@ -33,27 +51,83 @@ def read():
     >>> number.value, number.source.startswith("https://"), number.remark
     (81.42, True, None)
     """
-    path = resources.folder("hparams") / "superb" / "published.yaml"
-    content = read_yaml(path, typ="safe")
-    numbers = {}
-    for name in ("superb", "superb_sg"):
-        _add(content[name], content, numbers, f"{path}: {name}")
-    for alias, card in content["aliases"].items():
-        numbers[alias] = numbers[card]
+    names = suites.SUPERB if names is None else names
+    numbers, aliases = _read(names, budget, "numbers"), {}
+    for name in names:
+        for table in suites.suite(name).published:
+            aliases |= table.get("aliases") or {}
+    for alias, card in aliases.items():
+        if card in numbers:
+            numbers[alias] = numbers[card]
     return numbers
 
 
-def _add(table, content, numbers, where):
-    """Adds the numbers of the table of one benchmark."""
-    columns = [name.split(".") for name in table["columns"]]
-    for card, row in table["numbers"].items():
+def models(names):
+    """Reads the numbers of suites for models without a card in this package.
+
+    Arguments
+    ---------
+    names : list of str
+        Names of suites.
+
+    Returns
+    -------
+    dict
+        Model to task to metric to :class:`Number`.
+
+    Example
+    -------
+    >>> models(["superb"])
+    {}
+    """
+    return _read(names, None, "models")
+
+
+def _read(names, budget, kind):
+    found = {}
+    for name in names:
+        suite = suites.suite(name)
+        for wanted in dict.fromkeys((None, budget)):
+            for number, table in enumerate(suite.published, 1):
+                where = f"{suite.file}: published {number}"
+                _check(table, where)
+                if table.get("budget") == wanted:
+                    _add(table, kind, list(suite.tasks), found, where)
+    return found
+
+
+def _check(table, where):
+    for key in table:
+        if key not in KEYS:
+            raise suites.SuiteError(f"{where}: {suites.unknown('key', key, KEYS)}")
+
+
+def _add(table, kind, tasks, found, where):
+    """Adds the numbers of one table."""
+    columns = [_column(name, tasks, where) for name in table["columns"]]
+    for model, row in (table.get(kind) or {}).items():
         if len(row) != len(columns):
-            raise ValueError(f"{where}: {card} has {len(row)} of {len(columns)}")
-        sources = content["verified"].get(card, {})
-        remarks = content["remarks"].get(card, {})
-        for (task, metric), value in zip(columns, row):
+            raise suites.SuiteError(
+                f"{where}: {model} has {len(row)} of {len(columns)} numbers"
+            )
+        sources = (table.get("verified") or {}).get(model, {})
+        remarks = (table.get("remarks") or {}).get(model, {})
+        for name, (task, metric), value in zip(table["columns"], columns, row):
             if value is not None:
-                name = f"{task}.{metric}"
+                source = sources.get(name, table.get("source"))
                 remark = remarks.get(name, remarks.get("all"))
-                cell = numbers.setdefault(card, {}).setdefault(task, {})
-                cell[metric] = Number(value, sources.get(name), remark)
+                cell = found.setdefault(str(model), {}).setdefault(task, {})
+                cell[metric] = Number(value, source, remark)
+
+
+def _column(name, tasks, where):
+    """Returns the task and the metric of a column; the first metric has no name."""
+    task, _, metric = str(name).partition(".")
+    meant = matching(task, tasks)
+    if not meant:
+        choices = [other.rpartition("/")[2] for other in tasks]
+        raise suites.SuiteError(f"{where}: {suites.unknown('task', task, choices)}")
+    keys = [each.key for each in task_of(meant[0]).metrics]
+    if metric and metric not in keys:
+        raise suites.SuiteError(f"{where}: {suites.unknown('metric', metric, keys)}")
+    return meant[0], metric or keys[0]

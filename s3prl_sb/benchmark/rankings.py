@@ -13,7 +13,7 @@ import itertools
 import math
 import statistics
 
-from s3prl_sb.runs.tasks import TASKS
+from s3prl_sb.runs.suite_tasks import in_order, task_of
 
 FEWEST = 3  # upstreams in a ranking
 
@@ -38,10 +38,13 @@ def compare(rows):
     settings = {}
     for row in rows:
         about = row["about"]
-        settings.setdefault(about["setting"], {})[about["upstream"]] = row["cells"]
+        cells = settings.setdefault(about["setting"], {})
+        # Rows of several suites may have one name.
+        cells.setdefault(about["upstream"], {}).update(row["cells"])
+    tasks_of_all = in_order({task for row in rows for task in row["cells"]})
     compared = []
     for (one, cells), (two, others) in itertools.combinations(settings.items(), 2):
-        pairs = {task: _pairs(task, cells, others) for task in TASKS}
+        pairs = {task: _pairs(task, cells, others) for task in tasks_of_all}
         pairs = {task: values for task, values in pairs.items() if values}
         tasks = {
             task: {"rho": spearman(*zip(*values.values())), "n": len(values)}
@@ -90,7 +93,7 @@ def _ranks(values):
 
 def _pairs(task, cells, others):
     """Returns the main metrics of upstreams in both settings; higher is better."""
-    metric, pairs = TASKS[task][0], {}
+    metric, pairs = task_of(task).metrics[0], {}
     for upstream in cells:
         both = [each.get(upstream, {}).get(task) for each in (cells, others)]
         means = [_mean(cell, metric) for cell in both]

@@ -7,7 +7,7 @@ Authors
 import importlib.util
 
 from s3prl_sb.benchmark import parts
-from s3prl_sb.benchmark.keys import PlanError, schema, settings
+from s3prl_sb.benchmark.keys import PlanError, schema, settings, variant_of
 from s3prl_sb.corpora import (
     audio_snips,
     common_voice,
@@ -24,17 +24,12 @@ from s3prl_sb.corpora import (
 from s3prl_sb.corpora.completeness import check_folder
 from s3prl_sb.errors import UserError
 from s3prl_sb.hyperyaml.nodes import plain
+from s3prl_sb.runs.suite_tasks import task_of
 from s3prl_sb.startup import readiness
 
 SHOWN = 20  # faults in a message
+OUT_OF_DOMAIN = "OOD-ASR"
 TABLES = ("train_csv", "documents_csv")
-#: Tasks to the extra of their metrics, and the packages in it.
-EXTRAS = {
-    "ST": ("st", ["sacrebleu"]),
-    "VC": ("vc", ["pyworld", "fastdtw"]),
-    "SS": ("se", ["pesq", "pystoi"]),
-    "SE": ("se", ["pesq", "pystoi"]),
-}
 
 
 def check(runs, toys=()):
@@ -66,7 +61,7 @@ def check(runs, toys=()):
     for task, task_runs in by_task.items():
         if all(run.is_done() for run in task_runs):
             continue
-        keys = {**_plain(task), **task_runs[0].overrides}
+        keys = {**_plain(task, task_runs[0].variant), **task_runs[0].overrides}
         messages = _missing_packages(task)
         messages += [] if task in toys else missing(task, keys)
         for run in task_runs:
@@ -95,7 +90,7 @@ def missing(task, keys):
     list of str
         Messages.
     """
-    declared = schema(task)
+    declared = schema(task, variant_of(keys))
     messages = []
     for key, value in keys.items():
         is_place = key in declared and declared.is_path(key) and not declared[key].by
@@ -103,7 +98,8 @@ def missing(task, keys):
             messages += readiness.absent(key, value)
     if messages or any(keys.get(name) for name in TABLES) or keys.get("skip_prep"):
         return messages
-    return _errors(lambda: CORPORA[task](keys))
+    find = CORPORA.get(task_of(task).recipe, _folder)
+    return _errors(lambda: find(keys))
 
 
 def _missing_packages(task):
@@ -111,18 +107,20 @@ def _missing_packages(task):
 
     The recipe itself would do without them; the table would lack the numbers.
     """
-    extra, packages = EXTRAS.get(task, ("", []))
-    absent = [name for name in packages if importlib.util.find_spec(name) is None]
-    if not absent:
-        return []
-    return [f"its metrics need {', '.join(absent)}: pip install 's3prl_sb[{extra}]'"]
+    messages = []
+    for extra, packages in task_of(task).needs.items():
+        absent = [name for name in packages if importlib.util.find_spec(name) is None]
+        if absent:
+            more = f"pip install 's3prl_sb[{extra}]'"
+            messages.append(f"its metrics need {', '.join(absent)}: {more}")
+    return messages
 
 
 def _missing_inside(task, overrides):
     """Lists the folders of noise and the like that are missing or empty."""
-    messages = []
+    messages, recipe = [], schema(task, variant_of(overrides))
     for key, value in overrides.items():
-        for inner, declared in schema(task)[key].inside.items():
+        for inner, declared in recipe[key].inside.items():
             if isinstance(value, dict) and declared.is_path and value.get(inner):
                 name, folder = f"{key}.{inner}", value[inner]
                 faults = readiness.absent(name, folder)
@@ -154,9 +152,9 @@ def without_recordings(name, folder):
     return []
 
 
-def _plain(task):
+def _plain(task, variant=None):
     """Returns the default values of the recipe."""
-    return {key: plain(value) for key, value in settings(task).items()}
+    return {key: plain(value) for key, value in settings(task, variant).items()}
 
 
 def _errors(check):
@@ -194,7 +192,7 @@ def _voxceleb1(keys):
 
 
 def _folder(keys):
-    if not keys.get("data_folder"):
+    if "data_folder" in keys and not keys["data_folder"]:
         raise PlanError("data_folder is not set: give the folder of the corpus.")
 
 
@@ -207,7 +205,7 @@ def _translations(keys):
 
 
 def _out_of_domain(keys):
-    for corpus in parts.names("OOD-ASR", keys):
+    for corpus in parts.names(OUT_OF_DOMAIN, keys):
         if corpus == "sbcsae":
             sbcsae.find_corpus(keys["sbcsae_folder"] or keys["data_folder"])
         else:
@@ -220,21 +218,22 @@ def _conversion(keys):
         vcc2020.find_corpus(folder)
 
 
-#: Tasks to checks of their corpus, the same as in the preparation.
+#: Recipes to checks of their corpus, the same as in the preparation. Those of others
+#: only need their folder.
 CORPORA = {
-    "PR": _phones,
-    "KS": _speech_commands,
-    "IC": _by_folder(fluent_speech_commands.find_corpus),
-    "SID": _voxceleb1,
-    "ER": _by_folder(iemocap.find_corpus),
-    "ASR": _librispeech,
-    "QbE": _folder,
-    "SF": _by_folder(audio_snips.find_corpus),
-    "ASV": _voxceleb1,
-    "SD": _folder,
-    "ST": _translations,
-    "OOD-ASR": _out_of_domain,
-    "VC": _conversion,
-    "SS": _by_folder(libri2mix_separation.find_corpus),
-    "SE": _by_folder(voicebank_demand.find_corpus),
+    "SUPERB/PR": _phones,
+    "SUPERB/KS": _speech_commands,
+    "SUPERB/IC": _by_folder(fluent_speech_commands.find_corpus),
+    "SUPERB/SID": _voxceleb1,
+    "SUPERB/ER": _by_folder(iemocap.find_corpus),
+    "SUPERB/ASR": _librispeech,
+    "SUPERB/QbE": _folder,
+    "SUPERB/SF": _by_folder(audio_snips.find_corpus),
+    "SUPERB/ASV": _voxceleb1,
+    "SUPERB/SD": _folder,
+    "SUPERB/ST": _translations,
+    "SUPERB/OOD-ASR": _out_of_domain,
+    "SUPERB/VC": _conversion,
+    "SUPERB/SS": _by_folder(libri2mix_separation.find_corpus),
+    "SUPERB/SE": _by_folder(voicebank_demand.find_corpus),
 }

@@ -6,7 +6,7 @@ Authors
 
 from collections import Counter
 
-from s3prl_sb.benchmark.keys import settings
+from s3prl_sb.benchmark.keys import schema, variant_of
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.runs.results import NULL
 from s3prl_sb.startup.protocol import flat
@@ -48,7 +48,7 @@ def words_of_changes(changes, tasks):
     """
     groups = {}
     for key in dict.fromkeys(key for keys in changes.values() for key in keys):
-        among = [t for t in dict.fromkeys(tasks) if t in changes and key in settings(t)]
+        among = [t for t in dict.fromkeys(tasks) if _has(t, key, changes)]
         values = {t: plain(changes[t][key]) for t in among if key in changes[t]}
         words = groups.setdefault(key if key in LAST else "", {})
         # The value that most tasks share has no task, if all of them have one.
@@ -59,6 +59,14 @@ def words_of_changes(changes, tasks):
             words.update(_words("" if is_most else f"{task}.", key, value))
     ordered = ["", *LAST]
     return [", ".join(groups[name]) for name in ordered if name in groups]
+
+
+def _has(task, key, changes):
+    """Returns whether a changed task has a key, be it changed or not."""
+    keys = changes.get(task)
+    if keys is None:
+        return False
+    return key in keys or key in schema(task, variant_of(keys))
 
 
 def _words(prefix, key, value):
@@ -76,7 +84,7 @@ def _short(value):
 
 
 def titles(configurations):
-    """Returns distinct names of configurations.
+    """Returns names of configurations, distinct if they have a suite in common.
 
     Arguments
     ---------
@@ -96,9 +104,9 @@ def titles(configurations):
     ['lr searched, by seed 1', 'lr searched, by seed 2', '']
     """
     names = [each.name() for each in configurations]
-    groups = {}
+    groups, blocks = {}, _blocks([each.suites for each in configurations])
     for i, name in enumerate(names):
-        groups.setdefault(tuple(name), []).append(i)
+        groups.setdefault((blocks[i], *name), []).append(i)
     for group in groups.values():
         facets = [configurations[i].facets() for i in group]
         for key in dict.fromkeys(key for each in facets for key in each):
@@ -110,6 +118,17 @@ def titles(configurations):
                 for i, value in zip(group, values):
                     names[i] = [*names[i], value or f"no {key}"]
     return [PART.join(_joined(name)) for name in names]
+
+
+def _blocks(several):
+    """Returns numbers of sets, equal where sets are connected by common elements."""
+    numbers = list(range(len(several)))
+    for i, one in enumerate(several):
+        for j, other in enumerate(several[:i]):
+            if not (one and other) or one & other:
+                old, new = numbers[i], numbers[j]
+                numbers = [new if number == old else number for number in numbers]
+    return numbers
 
 
 def titles_of(configurations):

@@ -10,7 +10,7 @@ from s3prl_sb.benchmark import configurations, robustness
 from s3prl_sb.benchmark.plan import STAMP, read_stamp
 from s3prl_sb.identity import digest
 from s3prl_sb.runs.results import RESULTS
-from s3prl_sb.runs.tasks import TASKS
+from s3prl_sb.runs.suite_tasks import is_known
 from s3prl_sb.storage.files import FileError, naming, read_json
 
 #: Keys of a configuration in which the seeds of a cell may differ.
@@ -51,13 +51,15 @@ def finished(output):
         The runs with readable results, the last one first.
     """
     entries = []
-    for path in Path(output).glob(f"*/*/*/{STAMP}"):
+    output = Path(output)
+    of_superb, others = f"*/*/*/{STAMP}", f"*/*/*/*/{STAMP}"  # by the ids of tasks
+    for path in [*output.glob(of_superb), *output.glob(others)]:
         folder = path.parent
         configuration, origin = read_stamp(folder)
         task = (configuration or {}).get("task")
-        if task not in TASKS or not (folder / RESULTS).is_file():
+        if not is_known(task) or not (folder / RESULTS).is_file():
             continue
-        title = folder.parents[1].name
+        title = folder.relative_to(output).parts[0]
         entry = _entry(title, origin.get("upstream", title), configuration)
         entry["run"] = _run_entry(folder, configuration.get("seed"), "done")
         entry["time"] = (folder / RESULTS).stat().st_mtime

@@ -11,17 +11,20 @@ import statistics
 from pathlib import Path
 
 from s3prl_sb.benchmark import (
+    comparability,
     configurations,
     curves,
     grid,
     layout,
+    own_suites,
     plots,
     published,
     rankings,
+    remembered,
     row_names,
     run_entries,
 )
-from s3prl_sb.runs.tasks import TASKS
+from s3prl_sb.runs.suite_tasks import in_order, suite_of, task_of, together
 from s3prl_sb.storage.csv_files import write_csv
 from s3prl_sb.storage.files import FileError, naming, read_json, write_json, write_text
 
@@ -51,33 +54,41 @@ def gather(runs, tasks, missing=(), output=None, requested=()):
     dict
         ``tasks`` and ``rows``: for each upstream and configuration a name
         (``upstream``), ``about`` (its parts), ``cells`` by task, and ``published``
-        numbers. ``metrics``: see :func:`metrics_of`. ``rankings``: see
+        numbers. ``others``: published numbers of models without a card.
+        ``metrics``: see :func:`metrics_of`. ``rankings``: see
         :func:`s3prl_sb.benchmark.rankings.compare`.
     """
     planned = [run_entries.planned(run) for run in runs]
     folders = {entry["run"]["folder"] for entry in planned}
     others = run_entries.finished(output) if output is not None else []
     entries = planned + [e for e in others if e["run"]["folder"] not in folders]
-    tasks = [t for t in TASKS if t in tasks or any(e["task"] == t for e in entries)]
+    tasks = in_order({*tasks, *(entry["task"] for entry in entries)})
     run_entries.add_searches(entries)
     requests = list(requested)
-    requests += configurations.recall(output) if output is not None else []
+    requests += remembered.recall(output) if output is not None else []
     left = [e for e in entries if not any(c.asks_for(*_request(e)) for c in requests)]
     requests += configurations.of_entries(map(_request, left))
-    rows, numbers = [], published.read()
+    rows = []
     for title in dict.fromkeys(entry["title"] for entry in entries):
         group = [entry for entry in entries if entry["title"] == title]
         is_planned = any(entry["title"] == title for entry in planned)
         lacking = missing if is_planned else ()
         rows += _rows_of(title, group, requests, max(len(requested), 1), lacking)
     _describe(rows, tasks)
+    several = together(list(map(suite_of, tasks)))
+    numbers = {
+        budget: published.read(several, budget)
+        for budget in {row["budget"] for row in rows}
+    }
     for row in rows:
-        row["published"] = _public(row.pop("card"), numbers)
+        row["published"] = _public(row.pop("card"), numbers[row.pop("budget")])
+    others = published.models(several)
     return {
         "tasks": list(tasks),
         "metrics": {task: metrics_of(task) for task in tasks},
         "rows": rows,
         "rankings": rankings.compare(rows),
+        "others": {model: _public(model, others) for model in others},
     }
 
 
@@ -102,7 +113,7 @@ def metrics_of(task):
     """
     return {
         metric.key: {name: getattr(metric, name) for name in DESCRIBED}
-        for metric in TASKS[task]
+        for metric in task_of(task).metrics
     }
 
 
@@ -214,9 +225,7 @@ def _row(name, configuration, entries, missing):
         cell["metrics"] = _summaries(task, [run["metrics"] for run in _done(cell)])
         cell["noisy"] = _noisy(task, cell)
         cell["lr"] = _rates(cell["runs"])
-        cell["not_comparable"] = _reasons(cell["runs"], configuration)
-        if "upstream_model" in configuration.keys(task):
-            cell["not_comparable"].append("another upstream_model")
+        cell["not_comparable"] = comparability.reasons(task, _done(cell), configuration)
     for task in missing:
         cells.setdefault(task, {"state": "no data", "runs": [], "metrics": {}})
     title, version = name
@@ -227,6 +236,7 @@ def _row(name, configuration, entries, missing):
         "version": version,
         "lr_searched": bool(configuration.rates),
         "cells": cells,
+        "budget": configuration.budget_name,
         "card": None if version.startswith("card ") else entries[0]["upstream"],
     }
 
@@ -240,25 +250,6 @@ def _rates(runs):
     return [rate for rate in unique if rate is not None] or None
 
 
-def _reasons(runs, configuration):
-    """Lists why the runs of a cell do not compare with published ones."""
-    reasons = {}
-    for run in runs:
-        if run["state"] != "done":
-            continue
-        judged = run.get("protocol") or {}
-        if judged.get("followed") is None:
-            reasons["protocol unknown"] = None
-        elif not judged["followed"]:
-            if judged["data"]:
-                reasons[judged["data"]] = None
-            words = [word for word in judged["differs"] if word != judged["data"]]
-            if words and configuration.budget_name == "mini":
-                words = ["mini budget"]
-            reasons.update(dict.fromkeys(words))
-    return list(reasons)
-
-
 def _done(cell):
     return [run for run in cell["runs"] if run["state"] == "done"]
 
@@ -266,7 +257,7 @@ def _done(cell):
 def _summaries(task, metrics):
     """Returns mean and spread over seeds of each metric of a task."""
     summaries = {}
-    for metric in TASKS[task]:
+    for metric in task_of(task).metrics:
         values = [m[metric.key] * metric.scale for m in metrics if metric.key in m]
         summaries[metric.key] = None
         if values:
@@ -345,8 +336,9 @@ def read(output):
     """
     path = Path(output) / TABLE
     if not path.is_file():
-        raise FileError(f"{path} is not there: no s3prl-sb superb has run here")
+        raise FileError(f"{path} is not there: no benchmark has run here")
+    own_suites.recall(output)
     values = read_json(path, "the table of a benchmark", kind=dict)
-    with naming(path, "the table of a benchmark", "Run s3prl-sb superb again."):
+    with naming(path, "the table of a benchmark", "Run the benchmark again."):
         grid.blocks(values)
     return values

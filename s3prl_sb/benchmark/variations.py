@@ -13,16 +13,19 @@ from pathlib import Path
 
 from s3prl_sb.benchmark.data import absolute
 from s3prl_sb.benchmark.keys import (
+    VARIANT,
     PlanError,
     check_combination,
     check_keys,
     schema,
     settings,
+    variant_of,
 )
 from s3prl_sb.benchmark.row_names import AMOUNTS
-from s3prl_sb.benchmark.shared_keys import check_names, fitting, merged
+from s3prl_sb.benchmark.shared_keys import check_names, choosing, fitting, merged
 from s3prl_sb.foreign import trust
-from s3prl_sb.runs.tasks import TASKS, unknown
+from s3prl_sb.runs.suite_tasks import matching
+from s3prl_sb.runs.tasks import unknown
 from s3prl_sb.schema.named_heads import named_heads
 from s3prl_sb.startup.arguments import assignments
 from s3prl_sb.startup.named import DEFAULT, HEAD, is_code
@@ -47,7 +50,7 @@ class Variation:
     without: dict = dataclasses.field(default_factory=dict)
 
 
-def read(arguments, budget, data):
+def read(arguments, budget, data, tasks):
     """Returns the variations that a command requests.
 
     Arguments
@@ -56,6 +59,8 @@ def read(arguments, budget, data):
         Values of the arguments of :mod:`s3prl_sb.benchmark.arguments`.
     budget, data : dict
         Task to keys of its recipe, which the variations change.
+    tasks : list of str
+        Ids of all tasks of the suites.
 
     Returns
     -------
@@ -67,7 +72,7 @@ def read(arguments, budget, data):
     s3prl_sb.errors.UserError
         For an unknown key or an invalid value, and for keys that fit no task.
     """
-    common, specific = _assigned(arguments.set or [])
+    common, specific = _assigned(arguments.set or [], tasks)
     names = arguments.heads or [DEFAULT]
     heads = list(map(_head, names))
     if any(head in heads[:i] for i, head in enumerate(heads)):
@@ -84,29 +89,39 @@ def read(arguments, budget, data):
     heads_of_budget = [keys[HEAD] for keys in budget.values() if HEAD in keys]
     if arguments.heads and any(_is_named(head) for head in heads_of_budget):
         raise PlanError("the head is set twice: by --budget, and by --heads")
-    before = {task: {**budget.get(task, {}), **data.get(task, {})} for task in TASKS}
+    before = {task: {**budget.get(task, {}), **data.get(task, {})} for task in tasks}
     with trust.trusting(True):  # the user has typed them
         for task, keys in specific.items():
-            alone = merged(before[task], check_keys(task, keys, "--set"))
-            check_combination(task, {**settings(task), **alone})
+            variant = variant_of(before[task])
+            checked = check_keys(task, keys, "--set", variant=variant)
+            alone = merged(before[task], checked)
+            check_combination(task, {**settings(task, variant_of(alone)), **alone})
+        _check_common(common, before)
         return [
             _variation(common, {**head, **amount}, specific, before)
             for head, amount in itertools.product(heads, amounts or [{}])
         ]
 
 
-def _assigned(texts):
+def _assigned(texts, tasks):
     """Splits assignments into keys of all tasks, and tasks to their keys."""
     by_task = {}
-    tasks = {task.lower(): task for task in TASKS}
     for text in texts:
-        task, dot, rest = text.partition(".")
-        task = tasks.get(task.lower()) if dot else None
+        name, dot, rest = text.partition(".")
+        meant = matching(name, tasks) if dot else []
+        if len(meant) > 1:
+            raise PlanError(f"--set {text}: '{name}' may be {' or '.join(meant)}")
+        task = meant[0] if meant else None
         by_task.setdefault(task, []).append(rest if task else text)
     specific = {task: assignments(texts) for task, texts in by_task.items()}
-    common = specific.pop(None, {})
-    check_names(common, "--set")
-    return common, specific
+    return specific.pop(None, {}), specific
+
+
+def _check_common(common, before):
+    """Checks that keys for all tasks exist, also in the variant that they choose."""
+    variants = choosing(common.get(VARIANT), before, "--set")[0]
+    chosen = {task: {**keys, **variants[task]} for task, keys in before.items()}
+    check_names([key for key in common if key != VARIANT], chosen, "--set")
 
 
 def _head(text):
@@ -144,20 +159,26 @@ def _variation(common, varied, specific, before):
         options = {HEAD: "--heads"}
         names = ["--set"] * bool(common) + [options.get(k, f"--{k}") for k in varied]
         where = " ".join(names)
-    chosen = {}
+    variants, misfits = choosing(shared.pop(VARIANT, None), before, where)
+    chosen, recipes = {}, {}
     for task, keys in before.items():
-        mine = {key: shared[key] for key in shared if key in schema(task)}
-        wanted = merged(merged(keys, mine), specific.get(task, {}))
-        chosen[task] = {key: wanted[key] for key in (*mine, *specific.get(task, {}))}
+        own = specific.get(task, {})
+        recipes[task] = schema(task, variant_of(keys, variants[task], own))
+        mine = {key: shared[key] for key in shared if key in recipes[task]}
+        mine = {**variants[task], **mine}
+        wanted = merged(merged(keys, mine), own)
+        chosen[task] = {key: wanted[key] for key in (*mine, *own)}
     applied, refused = fitting(chosen, before, where)
-    for task, key in itertools.product(TASKS, varied):
-        if key not in schema(task):
+    refused |= misfits
+    for task, key in itertools.product(before, varied):
+        if key not in recipes[task]:
             refused.setdefault(task, f"its recipe has no {key}")
     changes = {
-        task: absolute(task, keys, Path.cwd())
+        task: absolute(task, keys, Path.cwd(), variant_of(before[task], keys))
         for task, keys in applied.items()
         if task not in refused
     }
-    lacking = {key: [t for t in TASKS if key not in schema(t)] for key in common}
+    common = [key for key in common if key != VARIANT]
+    lacking = {key: [t for t in before if key not in recipes[t]] for key in common}
     without = {key: tasks for key, tasks in lacking.items() if tasks}
     return Variation(changes, refused, without)

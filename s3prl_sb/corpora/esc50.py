@@ -122,7 +122,7 @@ def _prepare(name, data_folder, save_folder, fold, skip_prep):
     """Writes the manifests of a fold of ESC-50 or ESC-10."""
     if skip_prep:
         return skipped(manifest.paths_in(save_folder))
-    corpus, clips, places = _clips(name, data_folder)
+    corpus, clips, places = read_clips(name, data_folder)
     return write_clips(
         clips,
         save_folder,
@@ -133,8 +133,27 @@ def _prepare(name, data_folder, save_folder, fold, skip_prep):
     )
 
 
-def _clips(name, data_folder):
-    """Reads the table of the clips: the folder, the clips, their lines."""
+def read_clips(
+    name: str, data_folder: str | None
+) -> tuple[str, dict[str, dict], dict[str, str]]:
+    """Reads the table of the clips.
+
+    Arguments
+    ---------
+    name : str
+        "ESC-50", or "ESC-10" for its clips only.
+    data_folder : str
+        See :func:`prepare_esc50`.
+
+    Returns
+    -------
+    corpus : str
+        Folder of the corpus.
+    clips : dict
+        ``{id: record}`` with ``label`` and ``fold``, without durations.
+    places : dict
+        ``{id: "file:line"}``.
+    """
     corpus = check_folder(data_folder, "of ESC-50", inside=UNPACKED)
     table, clips, places = os.path.join(corpus, TABLE), {}, {}
     for place, row in table_rows(table, COLUMNS):

@@ -22,10 +22,10 @@ from tasks import small  # noqa: E402
 
 COMMAND = """
 import argparse, sys
-from s3prl_sb.benchmark import command
+from s3prl_sb.benchmark import superb
 parser = argparse.ArgumentParser()
-command.add_arguments(parser)
-sys.exit(command.main(parser.parse_args()))
+superb.add_arguments(parser)
+sys.exit(superb.main(parser.parse_args()))
 """
 BUDGET = """
 all: {total_steps: 4, steps_per_epoch: 2, batch_size: 4}

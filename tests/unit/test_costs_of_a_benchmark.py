@@ -30,7 +30,7 @@ def plan(parts):
 
 
 def run(task="KS", rates=None):
-    return SimpleNamespace(task=task, title="fbank", rates=rates)
+    return SimpleNamespace(task=task, title="fbank", rates=rates, variant=None)
 
 
 TWO = [run("PR"), run("ASR")]

@@ -17,7 +17,8 @@ from s3prl_sb.commands import completion
 from s3prl_sb.commands.run import UnknownRecipe, descriptions, find
 from s3prl_sb.errors import UserError
 from s3prl_sb.lobes.upstreams import names
-from s3prl_sb.runs.tasks import TASKS
+from s3prl_sb.runs.suite_tasks import tasks_of
+from s3prl_sb.runs.suites import SUPERB
 from s3prl_sb.startup import run_name
 from s3prl_sb.startup.arguments import parse
 from s3prl_sb.startup.configuration import Configuration
@@ -75,7 +76,7 @@ def test_the_list_says_what_each_is(capsys):
     assert "run --list" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", tasks_of(SUPERB))
 def test_help_by_a_short_name(task, capsys):
     assert main(["run", task.lower(), "--help"]) == 0
     assert f"s3prl-sb run SUPERB/{task} --key value" in capsys.readouterr().out
@@ -300,7 +301,7 @@ def test_a_table_is_not_passed_over(first, given, caplog):
         check_tables({first: None, given: "b.csv"})
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", tasks_of(SUPERB))
 def test_every_recipe_says_it_before_it_prepares(task, tmp_path):
     def prepare(hparams):
         raise AssertionError("it has begun")

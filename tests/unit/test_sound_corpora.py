@@ -359,3 +359,68 @@ def test_downloads_are_declared():
     for name in "esc50 urbansound8k fsd50k gtzan nsynth vocalsound crema_d".split():
         module = importlib.import_module(f"s3prl_sb.corpora.{name}")
         assert callable(getattr(module, f"download_{name}"))
+
+
+# -------------------------------------------------------------------------------- toys
+def made(name, folder, **parameters):
+    """A toy, and that the same parameters give the same bytes."""
+    toy = importlib.import_module(f"s3prl_sb.corpora.toys.{name}")
+    first = getattr(toy, name)(folder / "a", **parameters)
+    second = getattr(toy, name)(folder / "b", **parameters)
+    files = [
+        path.relative_to(first) for path in sorted(first.rglob("*")) if path.is_file()
+    ]
+    assert len(files) > 5
+    assert all((first / f).read_bytes() == (second / f).read_bytes() for f in files)
+    return first
+
+
+def test_toys_with_folds(tmp_path):
+    small = {"labels": 4, "clips": 1, "seconds": 0.1}
+    folder = made("esc50", tmp_path / "esc", **small)
+    train, valid, test = load(esc50.prepare_esc50(folder, tmp_path / "s", fold=5))
+    assert (len(train), len(valid), len(test)) == (12, 4, 4)
+    assert len(load(esc50.prepare_esc10(folder, tmp_path / "t", fold=1))[2]) == 2
+    folder = made("urbansound8k", tmp_path / "urban", **small)
+    prepare = urbansound8k.prepare_urbansound8k
+    train, valid, test = load(prepare(folder, tmp_path / "u", fold=10))
+    assert (len(train), len(valid), len(test)) == (32, 4, 4)
+
+
+def test_toys_with_splits(tmp_path):
+    sizes = {"train": 12, "valid": 8, "test": 8}
+    times = {"labels": 4, "seconds": (0.2, 0.3)}
+    folder = made("fsd50k", tmp_path / "fsd", **sizes, **times)
+    train, valid, test = load(fsd50k.prepare_fsd50k(folder, tmp_path / "s"))
+    assert (len(train), len(valid), len(test)) == (12, 8, 8)
+    heard = {label for record in train.values() for label in record["labels"]}
+    assert {"Siren", "Clicks", "Hiss", "Buzz", "Alarm"} == heard
+    assert any(len(record["labels"]) > 2 for record in train.values())
+    folder = made("nsynth", tmp_path / "nsynth", **sizes, pitches=4, seconds=0.2)
+    train, _, test = load(nsynth.prepare_nsynth_pitch(folder, tmp_path / "t"))
+    assert {r["label"] for r in test.values()} == {"48", "49", "50", "51"}
+    assert len(train) == 12
+    train, _, _ = load(nsynth.prepare_nsynth_instrument(folder, tmp_path / "u"))
+    assert {r["label"] for r in train.values()} == {"bass", "brass", "flute"}
+
+
+def test_toy_crema_d(tmp_path):
+    pytest.importorskip("espeakng_loader")
+    folder = made("crema_d", tmp_path / "crema", actors=5, sentences=1)
+    train, valid, test = load(crema_d.prepare_crema_d(folder, tmp_path / "s", fold=5))
+    assert (len(train), len(valid), len(test)) == (18, 6, 6)
+
+
+def test_toy_xares_has_every_task(tmp_path):
+    small = {"labels": 2, "clips": 1, "training": 6, "seconds": 0.1}
+    folder = made("xares", tmp_path / "toy", **small)
+    tasks = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    assert len(tasks) == 18
+    for task in tasks:
+        folds = xares.folds(folder / task)
+        fold = folds and folds[-1]
+        prepare = xares.prepare_xares
+        train, valid, test = load(prepare(folder / task, tmp_path / task, fold=fold))
+        key = "labels" if task == "fsd50k" else "label"
+        named = {str(record[key]) for record in (*train.values(), *test.values())}
+        assert len(named) >= 2 and valid, task

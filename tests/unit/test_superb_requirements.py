@@ -9,7 +9,8 @@ from s3prl_sb.benchmark import requirements
 from s3prl_sb.benchmark.requirements import missing
 from s3prl_sb.cli import main
 from s3prl_sb.engines.local import Local
-from s3prl_sb.runs.tasks import TASKS
+from s3prl_sb.runs.suite_tasks import task_of, tasks_of
+from s3prl_sb.runs.suites import SUPERB
 
 
 @pytest.fixture
@@ -110,12 +111,13 @@ def test_packages_of_metrics(monkeypatch):
 def test_extras_are_those_of_the_installation():
     """Names in setup.py, which is beside the tests."""
     text = (Path(__file__).parents[2] / "setup.py").read_text()
-    for extra, packages in requirements.EXTRAS.values():
+    needs = [task_of(task).needs for task in tasks_of(SUPERB)]
+    for extra, packages in [item for each in needs for item in each.items()]:
         [line] = [n for n in text.splitlines() if f'"{extra}": [' in n]
         assert all(f'"{name}>=' in line for name in packages)
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", tasks_of(SUPERB))
 def test_every_task_is_looked_at(task, tmp_path):
     from s3prl_sb.benchmark.requirements import _plain
 

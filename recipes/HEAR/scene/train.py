@@ -13,27 +13,24 @@ Authors
 import sys
 
 from s3prl_sb.brains.clip_labels import ClipBrain, clip_task
+from s3prl_sb.brains.fitting import FittingBrain
 from s3prl_sb.brains.folds import cross_validate
 from s3prl_sb.brains.grid import searched
 from s3prl_sb.brains.multi_label import MultiLabelBrain
 from s3prl_sb.brains.passes import with_passes
 from s3prl_sb.brains.running import train_and_test
-from s3prl_sb.corpora import hear
-from s3prl_sb.corpora.hear import prepare_hear
+from s3prl_sb.corpora.clip_corpora import CLIP_CORPORA
 from s3prl_sb.dataio.clip_labels import prepare_clip_tables
 from s3prl_sb.startup.experiment import start
 
-CORPORA = {"hear": prepare_hear}
-FOLDS = {"hear": hear.folds}
 
-
-class OneLabel(ClipBrain):
+class OneLabel(FittingBrain, ClipBrain):
     """One label a clip; the metric is that of the corpus."""
 
     task = "HEAR/scene"
 
 
-class AnyLabels(MultiLabelBrain):
+class AnyLabels(FittingBrain, MultiLabelBrain):
     """Any number of labels a clip; mean average precision."""
 
     task = "HEAR/scene"
@@ -43,11 +40,17 @@ def prepare(hparams):
     """Writes the manifests, of a fold where the corpus has folds."""
     folder, skip = hparams["save_folder"], {"skip_prep": hparams["skip_prep"]}
     if hparams["train_csv"]:
-        tables = [hparams[f"{split}_csv"] for split in ("train", "valid", "test")]
-        prepare_clip_tables(*tables, folder, **skip)
+        prepare_clip_tables(
+            hparams["train_csv"],
+            hparams["valid_csv"],
+            hparams["test_csv"],
+            folder,
+            **skip,
+        )
         return
     fold = None if hparams["fold"] == "all" else hparams["fold"]
-    CORPORA[hparams["corpus"]](hparams["data_folder"], folder, fold=fold, **skip)
+    corpus = CLIP_CORPORA[hparams["corpus"]]
+    corpus.prepare(hparams["data_folder"], folder, fold=fold, **skip)
 
 
 def train(argv):
@@ -61,7 +64,7 @@ def train(argv):
 
 def folds(settings):
     """Returns the numbers of all folds of the corpus; None for fixed splits."""
-    return FOLDS[settings["corpus"]](settings["data_folder"])
+    return CLIP_CORPORA[settings["corpus"]].folds(settings["data_folder"])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Where a waveform sounds, by its energy.
+"""Activity of a waveform, by its energy.
 
 Authors
  * The s3prl_sb developers, 2026

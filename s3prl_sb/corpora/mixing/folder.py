@@ -39,7 +39,7 @@ from s3prl_sb.terminal import progress
 VERSION = 1  # raise it when the same settings give other scenes
 MIX = "mix.json"
 BYTES = 2  # of a sample
-COUNTS = {"train": 400, "valid": 60, "test": 60}
+COUNTS = {"train": 400, "valid": 60, "test": 60}  # scenes
 TWINS = {"train": ("both",), "valid": ("both",), "test": scenes.TWINS}
 
 
@@ -55,7 +55,7 @@ class Background(Protocol):
 
 @dataclass
 class Mix:
-    """What scenes are made of, and where; a job of :mod:`s3prl_sb.dataio.pool`.
+    """Sources, settings and folder of scenes; a job of :mod:`s3prl_sb.dataio.pool`.
 
     Arguments
     ---------
@@ -70,7 +70,8 @@ class Mix:
     background : Background, optional
         None: silence.
     twins : dict
-        ``{split: twins}`` of :data:`s3prl_sb.dataio.scenes.TWINS`.
+        ``{split: twins}`` of :data:`s3prl_sb.dataio.scenes.TWINS`. Without speech or
+        without sounds there is "both" alone.
     stems : bool
         Whether to write the parts of a scene too, ``stems/<split>/<scene>/*.wav``.
     """
@@ -84,11 +85,15 @@ class Mix:
     stems: bool = False
 
     def __post_init__(self):
+        if self.speech is None and self.sounds is None:
+            raise MixError("A scene needs speech or sounds: give --speech or --sounds.")
+        if self.speech is None or self.sounds is None:  # all twins would be equal
+            self.twins = dict.fromkeys(self.twins, twins_of(False))
         self.key = digest(self.identity())
 
     def identity(self) -> dict[str, Any]:
         """Returns JSON values that every scene depends on."""
-        parts = {"speech": self.speech, "sounds": self.sounds}
+        parts: dict[str, Any] = {"speech": self.speech, "sounds": self.sounds}
         parts["background"] = self.background
         return {
             "version": VERSION,
@@ -193,6 +198,11 @@ class Mix:
         write_json(self.truth_of(split, index), truth, signed=True)
 
 
+def twins_of(matched: bool) -> tuple[str, ...]:
+    """Returns the twins of a scene: all three if it is matched, or "both" alone."""
+    return scenes.TWINS if matched else scenes.TWINS[:1]
+
+
 def _stems(folder, rendered):
     """Returns ``{path: samples}`` of the parts of a scene."""
     parts = {f"speech-{name}": wave for name, wave in rendered.speech.items()}
@@ -209,7 +219,7 @@ def make_scenes(
     Arguments
     ---------
     mix : Mix
-        What to mix, and where.
+        Sources, settings and folder.
     counts : dict, optional
         ``{split: number of scenes}``. Default: :data:`COUNTS`.
     workers : int
@@ -231,9 +241,9 @@ def make_scenes(
     >>> from s3prl_sb.corpora.mixing.toy_sounds import ToySounds
     >>> settings = Settings(seconds=(1, 1), events=(1, 1))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     mix = Mix(folder + "/scenes", settings, sounds=ToySounds(labels=1))
+    ...     mix = Mix(folder + "/scenes", settings, sounds=ToySounds(["siren"]))
     ...     paths = make_scenes(mix, {"test": 1})
-    ...     record = scenes.read_scenes(paths["test"])["test-00000-sounds"]
+    ...     record = scenes.read_scenes(paths["test"])["test-00000-both"]
     >>> record["events"][0][0], record["duration"], record["segments"]
     ('siren', 1.0, [])
     """

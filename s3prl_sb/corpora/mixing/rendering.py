@@ -45,7 +45,7 @@ class Rendered(NamedTuple):
         parts = [self.background]
         parts += self.speech.values() if kind != "sounds" else ()
         parts += self.sounds if kind != "speech" else ()
-        return np.sum(parts, axis=0, dtype=np.int32)
+        return np.asarray(np.sum(parts, axis=0, dtype=np.int32))
 
 
 def render(layout: Layout, noise: np.ndarray, rate: int, room: Room | None) -> Rendered:
@@ -54,7 +54,7 @@ def render(layout: Layout, noise: np.ndarray, rate: int, room: Room | None) -> R
     Arguments
     ---------
     layout : Layout
-        What sounds when.
+        Turns and sounds with their times.
     noise : numpy.ndarray
         Background, [samples] of mean square 1.
     rate : int
@@ -127,7 +127,7 @@ def truth(
     Arguments
     ---------
     layout : Layout
-        What sounds when.
+        Turns and sounds with their times.
     rate : int
         Sample rate, Hz.
     word_times : str

@@ -19,7 +19,7 @@ from s3prl_sb.identity.content import hash_files
 MARGIN = 0.05  # seconds around the first and the last word
 SPEAKS = 30.0  # dB below the loudest frame: speech, where words have no times
 CUT = 0.2  # seconds of the shortest pause at which an utterance is cut
-#: Characters at the ends of a word that are no part of it.
+#: Punctuation at the ends of a word.
 EDGES = re.compile(r"^[^\w']+|[^\w']+$")
 
 
@@ -74,7 +74,7 @@ class Utterance(NamedTuple):
     duration : float
         Seconds.
     text : str
-        What is said; None if unknown.
+        Transcription; None if unknown.
     words : list of (float, float, str)
         Start and stop in the utterance, seconds, and the word; None if unknown.
     """
@@ -138,7 +138,7 @@ class RecordedSpeech:
         timed, said = (
             [getattr(u, key) is not None for u in every] for key in ("words", "text")
         )
-        self.word_times = None
+        self.word_times: str | None = None
         if all(timed) or all(said):
             self.word_times = "exact" if all(timed) else "estimated"
 

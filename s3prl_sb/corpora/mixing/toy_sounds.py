@@ -4,12 +4,14 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from s3prl_sb.corpora.mixing.settings import MixError
 from s3prl_sb.corpora.toys import making
+from s3prl_sb.terminal.messages import near
 
 SECONDS = (0.6, 3.0)  # length of a sound
 
@@ -73,7 +75,7 @@ def _engine(time, rate, rng):
     return (1 + beat) * making.noise("exercise_bike", len(time), rng)
 
 
-#: Kinds of sounds; the first ones of ``labels=N`` differ most.
+#: Kinds of sounds; the first ones differ most.
 KINDS = {
     "siren": _siren,
     "clicks": _clicks,
@@ -93,22 +95,23 @@ class ToySounds:
 
     Arguments
     ---------
-    labels : int
-        Number of kinds, at most 10.
+    labels : list of str
+        Kinds, of :data:`KINDS`.
     rate : int
         Sample rate, Hz.
 
     Example
     -------
-    >>> sounds, rng = ToySounds(labels=2), making.random_generator(0, "example")
+    >>> sounds, rng = ToySounds(["siren"]), making.random_generator(0, "example")
     >>> sounds.labels("test"), len(sounds.draw("test", "siren", rng, 0.5))
-    (['siren', 'clicks'], 8000)
+    (['siren'], 8000)
     """
 
-    def __init__(self, labels: int = len(KINDS), rate: int = 16000):
-        if not 1 <= labels <= len(KINDS):
-            raise MixError(f"{labels} labels: toy sounds have 1 to {len(KINDS)}.")
-        self._labels, self.rate = list(KINDS)[:labels], rate
+    def __init__(self, labels: Sequence[str] = tuple(KINDS), rate: int = 16000):
+        for label in labels:
+            if label not in KINDS:
+                raise MixError(f"no toy sound '{label}'. {near(label, list(KINDS))}")
+        self._labels, self.rate = list(labels), rate
 
     def labels(self, split: str) -> list[str]:
         """Returns the labels of a split, which are those of all."""

@@ -6,7 +6,7 @@ Authors
 
 from s3prl_sb.corpora.mixing.folder import Mix, make_scenes
 from s3prl_sb.corpora.mixing.settings import Settings
-from s3prl_sb.corpora.mixing.toy_sounds import ToySounds
+from s3prl_sb.corpora.mixing.toy_sounds import KINDS, ToySounds
 from s3prl_sb.corpora.mixing.toy_speech import ToySpeech
 from s3prl_sb.corpora.toys import making
 
@@ -62,6 +62,6 @@ def scenes(
         str(destination),
         settings,
         ToySpeech(voices, words, seed=seed),
-        ToySounds(labels),
+        ToySounds(list(KINDS)[:labels]),
     )
     make_scenes(mix, {"train": train, "valid": valid, "test": test})

@@ -21,7 +21,7 @@ INITIALIZATIONS = {
 }
 
 
-class MaskedBatchNorm(torch.nn.BatchNorm1d):
+class MaskedBatchNorm(torch.nn.Module):
     """Batch normalization over the true rows of a batch, and of all its processes.
 
     In evaluation it is torch's ``BatchNorm1d``. In training, padding does not count,
@@ -33,6 +33,15 @@ class MaskedBatchNorm(torch.nn.BatchNorm1d):
     ---------
     size : int
         Number of features.
+    eps : float
+        Addition to the variance.
+    momentum : float
+        Share of a batch in the statistics of evaluation.
+
+    Note
+    ----
+    It is no subclass of ``BatchNorm1d``: SpeechBrain would replace that by torch's
+    ``SyncBatchNorm``, which knows no padding and needs GPUs.
 
     Example
     -------
@@ -42,7 +51,22 @@ class MaskedBatchNorm(torch.nn.BatchNorm1d):
     [[-1.0, -1.0], [1.0, 1.0]]
     """
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None):
+    running_mean: torch.Tensor
+    running_var: torch.Tensor
+    num_batches_tracked: torch.Tensor
+
+    def __init__(self, size: int, eps: float = 1e-5, momentum: float = 0.1):
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        self.weight = torch.nn.Parameter(torch.ones(size))
+        self.bias = torch.nn.Parameter(torch.zeros(size))
+        self.register_buffer("running_mean", torch.zeros(size))
+        self.register_buffer("running_var", torch.ones(size))
+        self.register_buffer("num_batches_tracked", torch.tensor(0))
+
+    def forward(
+        self, x: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Normalizes rows.
 
         Arguments
@@ -58,7 +82,7 @@ class MaskedBatchNorm(torch.nn.BatchNorm1d):
             [rows, size].
         """
         if not self.training:
-            return super().forward(x)
+            return self._normalized(x, self.running_mean, self.running_var)
         weights = torch.ones(len(x), device=x.device)
         if mask is not None:
             weights = mask.to(weights)
@@ -71,8 +95,10 @@ class MaskedBatchNorm(torch.nn.BatchNorm1d):
             deviations = (values - mean) * weights[:, None]
             variance = _over_processes(deviations.square().sum(0)) / count
             self._follow(mean.detach(), variance.detach() * count / (count - 1))
-        normalized = (x - mean) * (variance + self.eps).rsqrt()
-        return normalized * self.weight + self.bias
+        return self._normalized(x, mean, variance)
+
+    def _normalized(self, x, mean, variance):
+        return (x - mean) * (variance + self.eps).rsqrt() * self.weight + self.bias
 
     @torch.no_grad()
     def _follow(self, mean, variance):
@@ -106,8 +132,9 @@ class _Layers(torch.nn.Module):
             raise HeadError(f"initialization: {names}, not '{initialization}'.")
         initialize = INITIALIZATIONS[initialization]
         sizes = [input_size, *[hidden_size] * num_layers]
+        # A bias would be subtracted by the norm
         self.layers = torch.nn.ModuleList(
-            torch.nn.Linear(size, hidden_size) for size in sizes[:-1]
+            torch.nn.Linear(size, hidden_size, bias=False) for size in sizes[:-1]
         )
         self.norms = torch.nn.ModuleList(
             MaskedBatchNorm(hidden_size) for _ in self.layers

@@ -1,0 +1,81 @@
+"""Variants of HEAR/scene whose head is fitted at once: killed, together, exported."""
+
+import csv
+import json
+
+import pytest
+from conftest import REPOSITORY, assert_same_outcome, command, results
+
+from s3prl_sb.corpora.toys.esc50 import esc50
+from s3prl_sb.corpora.toys.fsd50k import fsd50k
+from s3prl_sb.inference import export, load
+
+RECIPE = REPOSITORY / "recipes/HEAR/scene"
+LOADERS = {
+    f"{split}_dataloader_opts": "{num_workers: 0, batch_size: 8}"
+    for split in ("train", "valid", "test")
+}
+SAVE = "s3prl_sb.brains.checkpointer.AtomicCheckpointer.save_checkpoint"
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("toy") / "esc"
+    return esc50(folder, labels=3, clips=2, seconds=0.2)
+
+
+@pytest.fixture
+def variant(clips):
+    def variant(name, output, *options, **overrides):
+        settings = {**LOADERS, "upstream": "fbank_no_cmvn", "corpus": "esc50"}
+        settings |= {"data_folder": clips, "fold": 1, **overrides}
+        file = RECIPE / f"hparams/{name}.yaml"
+        return command(RECIPE, output, *options, hparams=file, **settings)
+
+    return variant
+
+
+@pytest.mark.parametrize("name", ["knn", "few_shot"])
+def test_killed_in_two_processes_and_exported(name, variant, launcher, clips, tmp_path):
+    whole, broken, two = (tmp_path / part for part in ("whole", "broken", "two"))
+    assert launcher.run(variant(name, whole)) == 0
+    kill = {"point": SAVE, "call": 1, "how": "after"}
+    assert launcher.run(variant(name, broken), kill=kill) == -9
+    assert launcher.run(variant(name, broken)) == 0
+    assert_same_outcome(broken / "fold1", whole / "fold1")
+    assert launcher.run_distributed(variant(name, two)) == 0
+    found, expected = (results(each / "fold1") for each in (two, whole))
+    assert found["metrics"] == pytest.approx(expected["metrics"], abs=1e-5)
+    if name == "few_shot":
+        assert found["chosen_by"]["metric"] == "repeat_accuracy"
+        assert 0 <= found["metrics"]["repeat_deviation"] < 0.5
+
+    model = load(export(whole / "fold1", tmp_path / "export"))
+    with open(whole / "fold1/predictions.csv") as file:
+        for row in list(csv.DictReader(file))[:4]:
+            label, score = model.classify_file(clips / f"audio/{row['id']}.wav")
+            assert label == row["prediction"]
+            assert score == pytest.approx(float(row["score"]), abs=1e-4)
+
+
+def test_any_number_of_labels_and_what_cannot_be_fitted(variant, launcher, tmp_path):
+    argv = variant("knn", tmp_path / "a", total_steps=2)
+    assert "fitted in one step" in launcher.failure(argv)
+    argv = variant("knn", tmp_path / "b", lr_search="[0.1, 0.01]")
+    assert "leave them out" in launcher.failure(argv)
+    several = fsd50k(tmp_path / "c", train=24, valid=9, test=9, labels=3)
+    argv = variant("few_shot", tmp_path / "d", corpus="fsd50k", data_folder=several)
+    argv = [part for part in argv if part not in ("--fold", "1")]
+    assert "FewShotProbes is for clips with one label" in launcher.failure(argv)
+
+    argv = variant("knn", tmp_path / "e", corpus="fsd50k", data_folder=several)
+    argv = [part for part in argv if part not in ("--fold", "1")]
+    assert launcher.run(argv) == 0
+    assert results(tmp_path / "e")["metrics"]["mean_average_precision"] > 0.5
+
+
+def test_the_linear_probe_learns(variant, launcher, tmp_path):
+    argv = variant("xares", tmp_path / "out", total_steps=40, lr=0.03)
+    assert launcher.run(argv) == 0
+    found = json.loads((tmp_path / "out/fold1/results.json").read_text())
+    assert found["metrics"]["accuracy"] > 0.6 and found["seed"] == 42
