@@ -179,6 +179,17 @@ def as_json(item: Item) -> dict[str, Any]:
     return values
 
 
+def from_json(values: Mapping[str, Any]) -> Item:
+    """Returns the item of :func:`as_json`.
+
+    Example
+    -------
+    >>> from_json({"type": "event", "label": "dog", "start": 0.5, "stop": 1.0})[:4]
+    ('event', 'dog', 0.5, 1.0)
+    """
+    return Item(**{key: values[key] for key in Item._fields if key in values})
+
+
 def jsonl(recordings: Timelines) -> str:
     """Returns timelines as lines of JSON, one per item, with its ``recording``.
 

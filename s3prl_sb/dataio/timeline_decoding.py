@@ -10,7 +10,7 @@ Authors
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,21 @@ from s3prl_sb.lobes.event_decoding import decode_events
 
 BEGINNING = "▁"  # of a word, in the pieces of sentencepiece
 CLOSE = 1e-6  # frames by which a duration may be off, as durations are decimals
+
+
+class BestTokens(NamedTuple):
+    """Most probable token of each frame.
+
+    Arguments
+    ---------
+    tokens : numpy.ndarray
+        [..., frames], indices.
+    values : numpy.ndarray
+        [..., frames], their log-probabilities.
+    """
+
+    tokens: np.ndarray
+    values: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -66,8 +81,11 @@ class Decisions:
 
     def of(self, label: str) -> tuple[float, float, float]:
         """Returns threshold, median and least length of an event."""
-        values = (self.event_threshold, self.event_median, self.min_event)
-        return tuple(v[label] if isinstance(v, Mapping) else v for v in values)
+        values = self.event_threshold, self.event_median, self.min_event
+        first, second, third = (
+            each[label] if isinstance(each, Mapping) else each for each in values
+        )
+        return first, second, third
 
     def spec(self) -> dict[str, Any]:
         """Returns JSON values for :meth:`from_spec`, as an export holds them."""
@@ -94,8 +112,9 @@ def decode(
         Probabilities [frames, speakers].
     events : numpy.ndarray or torch.Tensor, optional
         Probabilities [frames, labels].
-    words : numpy.ndarray or torch.Tensor, optional
-        Log-probabilities [speakers, frames, tokens], a track per speaker.
+    words : numpy.ndarray, torch.Tensor or BestTokens, optional
+        Log-probabilities [speakers, frames, tokens], a track per speaker; or the
+        output of :func:`best_tokens` for them.
     decisions : Decisions
         The settings.
     duration : float
@@ -105,7 +124,7 @@ def decode(
     -------
     list of Item
         Speakers are "speaker1", "speaker2", … in the order of the columns. A word
-        begins with the most probable frame of its first token and ends after that of
+        begins with the first frame of its first token and ends with the last frame of
         its last one. Tracks of speakers that have no turn have no words.
 
     Example
@@ -124,11 +143,33 @@ def decode(
     if events is not None:
         items += event_items(_numpy(events), decisions, duration)
     if words is not None:
-        for number, track in enumerate(_numpy(words), 1):
+        best = words if isinstance(words, BestTokens) else best_tokens(words)
+        for number, track in enumerate(zip(*best), 1):
             name = f"speaker{number}"
             if active is None or name in active:
-                items += word_items(track, name, decisions, duration)
+                items += word_items(BestTokens(*track), name, decisions, duration)
     return ordered(items)
+
+
+def best_tokens(words: Any) -> BestTokens:
+    """Returns the most probable token of each frame, all that the decoding needs.
+
+    Arguments
+    ---------
+    words : numpy.ndarray or torch.Tensor
+        Log-probabilities [..., frames, tokens].
+
+    Returns
+    -------
+    BestTokens
+
+    Example
+    -------
+    >>> best_tokens(np.log([[0.2, 0.8], [0.9, 0.1]])).tokens
+    array([1, 0])
+    """
+    values = _numpy(words)
+    return BestTokens(values.argmax(-1), values.max(-1))
 
 
 def speaker_items(
@@ -181,14 +222,14 @@ def event_items(
 
 
 def word_items(
-    track: np.ndarray, speaker: str, decisions: Decisions, duration: float
+    track: BestTokens, speaker: str, decisions: Decisions, duration: float
 ) -> Timeline:
     """Decodes the words of one speaker's track greedily.
 
     Arguments
     ---------
-    track : numpy.ndarray
-        Log-probabilities [frames, tokens].
+    track : BestTokens
+        Best tokens [frames] and their log-probabilities.
     speaker : str
         Name of the speaker.
     decisions, duration
@@ -197,19 +238,20 @@ def word_items(
     Returns
     -------
     list of Item
-        The score of a word is the geometric mean of the probabilities of its tokens.
+        The score of a word is the geometric mean of the highest probabilities of its
+        tokens.
     """
     tokenizer, length = decisions.tokenizer, decisions.frame_seconds
     if tokenizer is None:
         raise ValueError("words need the tokenizer of the decisions")
     items = []
-    for tokens in _words(_peaks(track, tokenizer.blank), tokenizer):
-        text = tokenizer.decode([token for token, _, _ in tokens])
-        start = min(tokens[0][1] * length, duration)
-        stop = min((tokens[-1][1] + 1) * length, duration)
+    for runs in _words(_runs(track, tokenizer.blank), tokenizer):
+        text = tokenizer.decode([token for token, *_ in runs])
+        start = min(runs[0][1] * length, duration)
+        stop = min((runs[-1][2] + 1) * length, duration)
         if not text or start >= stop:
             continue
-        score = float(np.exp(np.mean([value for _, _, value in tokens])))
+        score = float(np.exp(np.mean([value for *_, value in runs])))
         times = round(start, 6), round(stop, 6)
         items.append(Item("word", text, *times, speaker, min(score, 1.0)))
     return items
@@ -247,36 +289,33 @@ def _scored(kind, found, names, probabilities, length):
     return items
 
 
-def _peaks(track, blank):
-    """Returns (token, frame, log-probability) of the tokens of the best alignment, at
-    the most probable frame of each."""
-    best = track.argmax(-1)
-    edges = np.flatnonzero(np.diff(best, prepend=-1, append=-1))
-    peaks = []
-    for first, last in zip(edges, edges[1:]):
-        token = int(best[first])
-        if token != blank:
-            frame = int(first + track[first:last, token].argmax())
-            peaks.append((token, frame, float(track[frame, token])))
-    return peaks
+def _runs(track, blank):
+    """Returns (token, first frame, last frame, log-probability at its peak) of the
+    tokens of the best alignment."""
+    edges = np.flatnonzero(np.diff(track.tokens, prepend=-1, append=-1))
+    runs = [
+        (int(track.tokens[a]), int(a), int(b) - 1, float(track.values[a:b].max()))
+        for a, b in zip(edges, edges[1:])
+    ]
+    return [run for run in runs if run[0] != blank]
 
 
-def _words(peaks, tokenizer):
+def _words(runs, tokenizer):
     """Groups tokens to words: at spaces, or at the pieces that begin a word, or each
     token alone."""
     space = getattr(tokenizer, "space", None)
     pieces = any(token.startswith(BEGINNING) for token in tokenizer.tokens)
     words: list[list] = [[]]
-    for peak in peaks:
-        text = tokenizer.tokens[peak[0]]
-        if peak[0] in tokenizer.hidden:
+    for run in runs:
+        text = tokenizer.tokens[run[0]]
+        if run[0] in tokenizer.hidden:
             continue
         if space is not None and text == space:
             words.append([])
             continue
         if (pieces and text.startswith(BEGINNING)) or (not pieces and space is None):
             words.append([])
-        words[-1].append(peak)
+        words[-1].append(run)
     return [word for word in words if word]
 
 

@@ -19,6 +19,7 @@ SE               :class:`~s3prl_sb.inference.separator.Enhancer`
 SS               :class:`~s3prl_sb.inference.separator.Separator`
 VC               :class:`~s3prl_sb.inference.converter.Converter`
 QbE              :class:`~s3prl_sb.inference.searcher.Searcher`
+recognition      :class:`~s3prl_sb.inference.recognizer.Recognizer`
 ===============  ===========================================================
 
 The method ``from_hparams`` of these classes loads it too. Its YAML is data: code that

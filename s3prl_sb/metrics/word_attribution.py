@@ -16,7 +16,7 @@ Authors
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -233,30 +233,30 @@ def _attributed(
     rows = [*true.items(), *[nobody] * (size - len(true))]
     columns = [*predicted.items(), *[nobody] * (size - len(predicted))]
     costs = np.array([[distance(p, t) for _, p in columns] for _, t in rows])
-    sums, names = Edits(), []
+    sums, names = AttributedEdits(), []
     for r, c in zip(*linear_sum_assignment(costs)):
         sums += count(columns[c][1], rows[r][1])
         names.append((rows[r][0], columns[c][0]))
-    return AttributedEdits(*astuple(sums), assignment=tuple(names))
+    return replace(sums, assignment=tuple(names))
 
 
 def _timed_total(predicted: _Words, true: _Words) -> int:
     """Returns the number of edits between words of which only overlapping ones pair."""
     if not len(predicted) or not len(true):
         return len(predicted) + len(true)
-    *_, (_, row) = _rows(predicted, true, _edges(predicted, true))
-    return int(row[-1]) + len(predicted)
+    *_, last = _rows(predicted, true, _edges(predicted, true))
+    return int(last[1][-1]) + len(predicted)
 
 
 def _timed_edits(predicted: _Words, true: _Words) -> Edits:
     """Counts the edits of each kind, from the end of the table of distances."""
     insertions = deletions = substitutions = 0
     i, j = len(true), len(predicted)
-    edges = _edges(predicted, true) if i and j else ()
-    rows = list(_rows(predicted, true, edges)) if i and j else []
+    first, last = _edges(predicted, true) if i and j else ([], [])
+    rows = list(_rows(predicted, true, (first, last))) if i and j else []
     while i and j:
         here = _entry(rows[i], j)
-        if j == edges[0][i]:  # on the left of it are no pairs: meeteval ends there
+        if j == first[i]:  # on the left of it are no pairs: meeteval ends there
             deletions += 1
             i -= 1
         elif _entry(rows[i], j - 1) == here:
