@@ -28,10 +28,10 @@ from s3prl_sb.terminal import progress
 EMBEDDED = 600.0  # seconds of sound that are inside the page; longer ones lie beside it
 
 STYLE = """
-:root { color-scheme: light dark; --back: #fff; --text: #1b1b1b; --soft: #667;
+:root { color-scheme: light; --back: #fff; --text: #1b1b1b; --soft: #667;
   --line: #d8dbe0; --row: #f5f6f8; --cursor: #c0392b }
-:root[data-theme="dark"] { --back: #15171a; --text: #e6e6e6; --soft: #9aa3ad;
-  --line: #33383f; --row: #1d2024; --cursor: #ff7a66 }
+:root[data-theme="dark"] { color-scheme: dark; --back: #15171a; --text: #e6e6e6;
+  --soft: #9aa3ad; --line: #33383f; --row: #1d2024; --cursor: #ff7a66 }
 * { box-sizing: border-box }
 body { margin: 0; font: 14px/1.4 sans-serif; background: var(--back);
   color: var(--text) }
@@ -45,7 +45,12 @@ button { font: inherit; min-width: 32px; padding: 2px 8px; cursor: pointer;
   border-radius: 4px }
 kbd { border: 1px solid var(--line); border-radius: 3px; padding: 0 4px }
 small { color: var(--soft) }
-#view { overflow-x: auto; outline-offset: -2px }
+main { display: grid; grid-template-columns: minmax(0, max-content) minmax(0, 1fr) }
+#names { padding-top: 130px; max-width: 30vw; border-right: 1px solid var(--line) }
+#names div { height: 26px; padding: 0 8px; line-height: 25px; font-size: 12px;
+  color: var(--soft); overflow: hidden; text-overflow: ellipsis; white-space: nowrap;
+  border-bottom: 1px solid var(--line) }
+#view { overflow: auto hidden; outline-offset: -2px }
 #track { position: relative; min-width: 100%; cursor: pointer }
 #ruler { position: relative; height: 20px; border-bottom: 1px solid var(--line) }
 #ruler span { position: absolute; font-size: 11px; color: var(--soft);
@@ -53,15 +58,11 @@ small { color: var(--soft) }
 #sound { position: relative; height: 110px; background: #000 }
 #sound img { position: absolute; height: 100%; image-rendering: auto }
 .row { position: relative; height: 26px; border-bottom: 1px solid var(--line) }
-.row:nth-child(odd) { background: var(--row) }
-.name { position: sticky; left: 0; z-index: 2; display: inline-block; padding: 0 6px;
-  line-height: 25px; max-width: 40vw; overflow: hidden; text-overflow: ellipsis;
-  white-space: nowrap; font-size: 12px; color: var(--soft); pointer-events: none;
-  background: color-mix(in srgb, var(--back) 75%, transparent) }
+.row:nth-child(odd), #names div:nth-child(odd) { background: var(--row) }
 .item { position: absolute; top: 3px; bottom: 3px; min-width: 2px; padding: 0 2px;
   overflow: hidden; white-space: nowrap; font-size: 12px; line-height: 20px;
   border-radius: 3px; color: #fff }
-.word { color: inherit; background: none; border: 1px solid }
+.item.word { color: inherit; background: none; border: 1px solid }
 .now { outline: 2px solid var(--cursor) }
 #cursor { position: absolute; top: 0; bottom: 0; width: 2px; z-index: 1;
   background: var(--cursor); pointer-events: none }
@@ -86,13 +87,13 @@ BODY = """"></audio>
 <small><kbd>space</kbd> play · <kbd>←</kbd> <kbd>→</kbd> 1 s, with <kbd>shift</kbd> 10 s
 · <kbd>p</kbd> <kbd>n</kbd> previous, next · <kbd>+</kbd> <kbd>−</kbd> zoom ·
 <kbd>d</kbd> dark · click to listen</small></header>
-<div id="view" tabindex="0" aria-label="timeline"><div id="track">
-<div id="ruler"></div><div id="sound">"""
+<main><div id="names"></div><div id="view" tabindex="0" aria-label="timeline">
+<div id="track"><div id="ruler"></div><div id="sound">"""
 
 SCRIPT = """
 const data = JSON.parse(document.getElementById("data").textContent);
-const [audio, view, track, ruler, clock, list] =
-  ["audio", "view", "track", "ruler", "clock", "lines"].map(id =>
+const [audio, names, view, track, ruler, clock, list] =
+  ["audio", "names", "view", "track", "ruler", "clock", "lines"].map(id =>
     document.getElementById(id));
 const shown = [], percent = seconds => 100 * seconds / data.duration + "%";
 let scale = Math.max(100, view.clientWidth / data.duration);
@@ -112,7 +113,7 @@ function stamp(seconds) {
 }
 for (const row of data.rows) {
   const line = make(track, "div", "row");
-  make(line, "span", "name", row.name);
+  make(names, "div", "", row.name).title = row.name;
   for (const item of row.items) {
     const box = make(line, "div", "item " + item.type,
       item.type === "speaker" ? "" : item.label);
@@ -170,14 +171,17 @@ track.addEventListener("click", click => {
   seek((click.clientX - box.left) / box.width * data.duration, true);
 });
 
-const turns = [];
+const turns = [], latest = new Map();
 for (const item of shown) {
   if (item.type === "speaker") continue;
-  const last = turns[turns.length - 1];
-  const same = last && item.type === "word" && last.type === "word" &&
-    last.speaker === item.speaker && item.start - last.stop < 2;
-  if (same) { last.text += " " + item.label; last.stop = item.stop; }
-  else turns.push({...item, text: item.label});
+  const last = item.type === "word" ? latest.get(item.speaker) : undefined;
+  if (last && item.start - last.stop < 0.5) {
+    last.text += " " + item.label;
+    last.stop = item.stop;
+    continue;
+  }
+  turns.push({...item, text: item.label});
+  if (item.type === "word") latest.set(item.speaker, turns[turns.length - 1]);
 }
 for (const turn of turns) {
   const line = make(list, "li", turn.type);
@@ -205,7 +209,7 @@ const keys = {
 };
 addEventListener("keydown", event => {
   const act = keys[event.key];
-  const inside = event.target.closest("button, audio");
+  const inside = event.target.closest?.("button, audio");
   if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
   if (inside && [" ", "ArrowLeft", "ArrowRight"].includes(event.key)) return;
   event.preventDefault();
@@ -264,7 +268,7 @@ def write_timeline_page(
                 file.write(quote(beside.name))
             file.write(BODY)
             _write_spectrogram(file, wav, duration, Path(folder, "strip.png"))
-            file.write('</div></div></div><ul id="lines"></ul>')
+            file.write('</div></div></div></main><ul id="lines"></ul>')
             file.write('<script type="application/json" id="data">')
             file.write(as_data({"duration": duration, "rows": rows_of(items)}))
             file.write(f"</script><script>{SCRIPT}</script></body></html>\n")
