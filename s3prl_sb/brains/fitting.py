@@ -16,7 +16,7 @@ from s3prl_sb.lobes.heads.at_once import FitsAtOnce, Repeated
 from s3prl_sb.startup.configuration import RecipeError
 
 BATCH = 64  # examples whose features are computed together
-MEAN, SPREAD = "mean_accuracy", "mean_accuracy_std"  # over the repeats of a head
+MEAN, SPREAD = "repeat_accuracy", "repeat_deviation"  # of the parts of a head
 
 if TYPE_CHECKING:
     _Base = ClassificationBrain
@@ -32,8 +32,8 @@ class FittingBrain(_Base):
     ``steps_per_epoch`` 1, and neither ``lr_search`` nor ``probe_layers``.
 
     Of a :class:`~s3prl_sb.lobes.heads.at_once.Repeated` head, the metrics are those of
-    the mean probabilities; ``mean_accuracy`` is the mean accuracy of its classifiers
-    instead, and chooses, and ``mean_accuracy_std`` its standard deviation.
+    the mean probabilities; ``repeat_accuracy`` is the mean accuracy of its classifiers
+    instead, and chooses, and ``repeat_deviation`` its standard deviation.
 
     Raises
     ------
@@ -45,14 +45,17 @@ class FittingBrain(_Base):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        head = self.raw_modules["head"]
+        # Several processes wrap the one in `modules`
+        self.head = head = self.raw_modules["head"]
         self.votes = []
         self.is_fitted_at_once = isinstance(head, FitsAtOnce)
         self.is_repeated = self.is_fitted_at_once and isinstance(head, Repeated)
         if self.is_repeated:
             self.metric = MEAN
         name = type(head).__name__
-        if self.is_fitted_at_once and not isinstance(self, ClassificationBrain):
+        has_one = isinstance(self, ClassificationBrain)
+        self.target = "label_encoded" if has_one else "labels_encoded"
+        if self.is_fitted_at_once and not (has_one or head.many):
             raise RecipeError(
                 f"head: {name} is for clips with one label, and these have any number. "
                 "Use another YAML of the recipe, such as xares.yaml."
@@ -67,7 +70,7 @@ class FittingBrain(_Base):
         """Trains as other Brains do; first, it makes room for the training set."""
         if self.is_fitted_at_once:
             self.train_set = train_set
-            self.raw_modules["head"].reserve(len(train_set))
+            self.head.reserve(len(train_set))
         super().fit(epoch_counter, train_set, *args, **kwargs)
         self.train_set = None
 
@@ -81,11 +84,10 @@ class FittingBrain(_Base):
                 "fitted at once: leave them out."
             )
         self.on_fit_batch_start(batch, True)
-        head = self.raw_modules["head"]
         vectors, targets = self.training_vectors()
-        head.fit(vectors, targets, self.hparams.seed)
+        self.head.fit(vectors, targets, self.hparams.seed)
         with torch.no_grad():
-            logits = head(vectors[:, None], torch.ones(len(vectors)))
+            logits = self.head(vectors[:, None], torch.ones(len(vectors)))
             loss = self.loss(logits, targets)
         self.optimizer_step += 1
         self.on_fit_batch_end(batch, logits, loss, True)
@@ -102,13 +104,13 @@ class FittingBrain(_Base):
         targets : torch.Tensor
             [examples].
         """
-        head, rows = self.raw_modules["head"], range(len(self.train_set))
-        vectors, targets = [], []
+        rows, vectors, targets = range(len(self.train_set)), [], []
         for start in range(0, len(rows), BATCH):
             examples = [self.train_set[row] for row in rows[start : start + BATCH]]
             batch = (self.train_set.collate or collate)(examples).to(self.device)
-            vectors.append(head.vectors(*self.compute_features(batch)))
-            targets.append(batch.label_encoded)
+            vectors.append(self.head.vectors(*self.compute_features(batch)))
+            target = getattr(batch, self.target)
+            targets.append(target if torch.is_tensor(target) else target[0])
         return torch.cat(vectors), torch.cat(targets)
 
     # ------------------------------------------------------------- evaluation
@@ -121,11 +123,10 @@ class FittingBrain(_Base):
         """Returns the predictions of the head, and collects those of its parts."""
         if not self.is_repeated or stage == sb.Stage.TRAIN:
             return super().compute_forward(batch, stage)
-        head = self.raw_modules["head"]
         features, lens = self.compute_features(batch.to(self.device))
-        logits = head.each(features, lens)
+        logits = self.head.each(features, lens)
         self.votes.append(logits.argmax(-1).cpu())
-        return head.together(logits)
+        return self.head.together(logits)
 
     def stage_stats(self, stage):
         """Returns the metrics, and the accuracies of the parts of the head."""
@@ -142,6 +143,6 @@ class FittingBrain(_Base):
         """Returns what an export needs; also the sizes of a head fitted at once."""
         interface = super().interface()
         if self.is_fitted_at_once:
-            sizes = self.raw_modules["head"].sizes()
-            return {**interface, "head": {**interface["head"], **sizes}}
+            head = {**interface["head"], **self.head.sizes()}
+            return {**interface, "head": head}
         return interface

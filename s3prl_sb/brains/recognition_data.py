@@ -155,7 +155,7 @@ def scene_pipes(
         hparams["num_speakers"],
         event_labels,
         tokenizer,
-        hparams["frame_seconds"],
+        frame_length(hparams["upstream_model"], hparams["frame_seconds"]),
         kinds,
     )
     items = [item for kind in kinds for item in ITEMS[kind]]
@@ -183,3 +183,27 @@ def part_sizes(upstream) -> list[int]:
     if not isinstance(upstream, Fusion):
         return [upstream.output_size]
     return [part.stop - part.start for part in upstream.columns.values()]
+
+
+def frame_length(upstream, frame_seconds: float | None) -> float:
+    """Returns the length of a frame of the output.
+
+    Arguments
+    ---------
+    upstream : s3prl_sb.lobes.upstreams.base.Upstream
+        Any upstream.
+    frame_seconds : float, optional
+        Setting of the recipe; None: the stride of the upstream.
+
+    Returns
+    -------
+    float
+        Seconds.
+
+    Example
+    -------
+    >>> from s3prl_sb.lobes.upstreams import load
+    >>> frame_length(load("mel"), None), frame_length(load("mel"), 0.02)
+    (0.01, 0.02)
+    """
+    return frame_seconds or upstream.stride / upstream.sample_rate

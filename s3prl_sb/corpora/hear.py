@@ -252,6 +252,7 @@ def _prepare(kind, data_folder, save_folder, fold, skip_prep):
     rate, known = _rate(folder), _vocabulary(folder)
     fixed = task["split_mode"] == SPLIT_MODES[0]
     clips: dict[str, dict[str, Any]] = {}
+    seen: set[str] = set()
     for number, split in enumerate(task["splits"], 1):
         source = os.path.join(folder, f"{split}.json")
         place = {"split": split} if fixed else {"fold": number}
@@ -259,8 +260,9 @@ def _prepare(kind, data_folder, save_folder, fold, skip_prep):
         for name, content in _content(source).items():
             labels = _labels(content, kind, task, known, f"{source}: '{name}'")
             stem = os.path.splitext(name)[0]
-            if stem in clips or stem in records:
+            if stem in seen:
                 raise ManifestError(f"{source}: '{name}' is in another split, too.")
+            seen.add(stem)
             wav = os.path.join(folder, rate, split, name)
             records[stem] = manifest.whole_file(wav, **labels, **place)
         clips.update(with_audio(records, split, source))

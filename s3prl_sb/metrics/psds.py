@@ -12,15 +12,7 @@ cross-trigger of each other label whose events hold the share ``cttc`` of it. A 
 event is found if accepted detections cover the share ``gtc`` of it. The rates of found
 events and false positives over all thresholds give a curve of each label, monotonic by
 its best points; the score is the area under the mean of the curves minus ``alpha_st``
-standard deviations, up to ``e_max`` false positives an hour. The scenarios of DCASE's
-task 4, since 2021: the first asks for exact times, the second for no confusions.
-
-==========  =====  =====  ======  ==========  ==========
-scenario    dtc    gtc    cttc    alpha_ct    alpha_st
-==========  =====  =====  ======  ==========  ==========
-1           0.7    0.7            0           1
-2           0.1    0.1    0.3     0.5         1
-==========  =====  =====  ======  ==========  ==========
+standard deviations, up to ``e_max`` false positives an hour.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -35,6 +27,12 @@ from s3prl_sb.metrics.sound_events import PRECISION, Events
 from s3prl_sb.metrics.transcription import paired
 
 HOUR = 3600.0  # seconds; rates are an hour
+#: Arguments of :func:`psds` in the two scenarios of DCASE's task 4, 2021 to 2023: the
+#: first asks for exact times, the second for no confusions.
+SCENARIOS = {
+    "psds1": {"dtc": 0.7, "gtc": 0.7, "alpha_st": 1.0},
+    "psds2": {"dtc": 0.1, "gtc": 0.1, "cttc": 0.3, "alpha_ct": 0.5, "alpha_st": 1.0},
+}
 NO_SPANS = np.zeros((0, 2))
 
 

@@ -13,6 +13,7 @@ from s3prl_sb.corpora.fluent_speech_commands import load_intent_table
 from s3prl_sb.corpora.lexicon import load_phone_tables
 from s3prl_sb.corpora.quesst14 import load_query_tables, read_trials
 from s3prl_sb.corpora.recordings import check_speech
+from s3prl_sb.corpora.scenes import load_scene_table
 from s3prl_sb.corpora.segment_tables import load_segment_table
 from s3prl_sb.corpora.voxceleb1_asv import trial_lists
 from s3prl_sb.dataio import manifest, trials
@@ -27,6 +28,7 @@ from s3prl_sb.inference.converter import Converter
 from s3prl_sb.inference.diarizer import Diarizer
 from s3prl_sb.inference.frame_labeller import FrameLabeller
 from s3prl_sb.inference.intents import IntentClassifier
+from s3prl_sb.inference.recognizer import Recognizer
 from s3prl_sb.inference.regressor import Regressor
 from s3prl_sb.inference.searcher import Searcher
 from s3prl_sb.inference.separator import Separator
@@ -88,6 +90,8 @@ def read(model, brain_class, hparams):
         is_multi_label = model.hparams.threshold is not None
         records = load_segment_table(table, "label", overlaps=is_multi_label)
         check_speech({TEST: records}, {TEST: table})
+    elif isinstance(model, Recognizer):
+        records = load_scene_table(table)
     elif isinstance(model, Separator):
         records = load_source_table(table, model.hparams.num_sources)
     elif isinstance(model, Converter):

@@ -10,10 +10,13 @@ import runpy
 from s3prl_sb import resources
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.conversion_parts import vocoder_of
+from s3prl_sb.brains.events import CHOSEN
 from s3prl_sb.brains.frames import frame_pipes
 from s3prl_sb.brains.labels import category_pipe
 from s3prl_sb.brains.masking import KEYS, mixture_pipes
 from s3prl_sb.brains.multi_label import MultiLabelBrain
+from s3prl_sb.brains.recognition import CHOSEN
+from s3prl_sb.brains.recognition_data import scene_pipes
 from s3prl_sb.brains.regression import value_keys
 from s3prl_sb.brains.retrieval import SETTINGS, RetrievalBrain
 from s3prl_sb.brains.seq2seq import text_pipes
@@ -23,15 +26,18 @@ from s3prl_sb.dataio.enrolled_speakers import EnrolledSpeaker
 from s3prl_sb.dataio.frame_labels import labels_of
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.pipes import EncodeTokens
+from s3prl_sb.dataio.scene_labels import event_labels_of
 from s3prl_sb.dataio.slots import with_slots
 from s3prl_sb.dataio.speaker_activity import SpeakerActivity
 from s3prl_sb.dataio.target_spectrogram import TargetSpectrogram
 from s3prl_sb.dataio.utterance_values import UtteranceValues
 from s3prl_sb.inference.converter import Converter
 from s3prl_sb.inference.diarizer import Diarizer
+from s3prl_sb.inference.event_detector import EventDetector
 from s3prl_sb.inference.frame_labeller import FrameLabeller
 from s3prl_sb.inference.intents import IntentClassifier
 from s3prl_sb.inference.judges import Judges
+from s3prl_sb.inference.recognizer import Recognizer
 from s3prl_sb.inference.regressor import Regressor
 from s3prl_sb.inference.separator import MASKS, Separator
 from s3prl_sb.inference.slot_filler import SlotFiller
@@ -151,6 +157,8 @@ def _of_task(brain_class, model, hparams, records, truth):
         best = {"threshold": learned.threshold, "median": learned.median}
         options = {"references": {"test": records["test"]}}
         return [activity], ["id", "sig", "activity"], options, best
+    if isinstance(model, Recognizer):
+        return _of_scenes(model, hparams, records)
     if isinstance(model, Separator):
         hparams.update({name: getattr(learned, name) for name in MASKS})
         options = {"num_sources": learned.num_sources}
@@ -158,7 +166,7 @@ def _of_task(brain_class, model, hparams, records, truth):
     if isinstance(model, Converter):
         return _of_conversion(model, hparams, records)
     if isinstance(model, FrameLabeller):
-        return _of_frames(learned, hparams, records)
+        return _of_frames(model, hparams, records)
     if isinstance(model, Tagger):
         labels = list(learned.labels)
         check_known("labels", clip_labels.labels_of(records["test"]), labels)
@@ -204,13 +212,28 @@ def _of_conversion(model, hparams, records):
     return pipes, keys, options, {}
 
 
-def _of_frames(learned, hparams, records):
+def _of_frames(model, hparams, records):
     """Returns what :func:`_of_task` does for labels of frames."""
+    learned = model.hparams
     labels, is_multi_label = list(learned.labels), learned.threshold is not None
     check_known("label", labels_of(records["test"]), labels)
     pipes, keys = frame_pipes(hparams, records, labels, is_multi_label)
     best = {"threshold": learned.threshold} if is_multi_label else {}
-    return pipes, keys, {"labels": labels}, best
+    options = {"labels": labels}
+    if isinstance(model, EventDetector):
+        best = {name: getattr(learned, name) for name in CHOSEN}
+        options["references"] = records
+    return pipes, keys, options, best
+
+
+def _of_scenes(model, hparams, records):
+    """Returns what :func:`_of_task` does for scenes."""
+    decisions = model.decisions
+    labels, tokenizer = list(decisions.event_labels), decisions.tokenizer
+    check_known("event", set(event_labels_of(records["test"])), labels)
+    options = {"references": records, "event_labels": labels, "tokenizer": tokenizer}
+    best = {name: getattr(decisions, name) for name in CHOSEN}
+    return *scene_pipes(hparams, labels, tokenizer), options, best
 
 
 def _category(records, key, values):

@@ -16,6 +16,8 @@ from s3prl_sb.brains.caching import KINDS
 from s3prl_sb.brains.classification import ClassificationBrain
 from s3prl_sb.brains.conversion import DECODINGS
 from s3prl_sb.brains.parameter_groups import grouped
+from s3prl_sb.brains.recognition import TRACKS
+from s3prl_sb.brains.recognition_scores import MEASURES
 from s3prl_sb.brains.regression import METRICS, SYSTEM
 from s3prl_sb.brains.retrieval_sets import conditioned
 from s3prl_sb.brains.transcription import METRICS as METRICS_OF_TEXTS
@@ -36,6 +38,7 @@ from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.lobes.dtw import DISTANCES
 from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.lobes.permutation_invariant import DISTANCES as MASK_LOSSES
+from s3prl_sb.lobes.scene_losses import ORDERS
 from s3prl_sb.lobes.schedules import SHAPES
 from s3prl_sb.lobes.spectral_masks import ACTIVATIONS, COMPRESSIONS, TARGETS
 from s3prl_sb.lobes.upstreams.base import PRECISIONS
@@ -229,6 +232,8 @@ READ_BY = {
     "mask_loss": tuple(MASK_LOSSES),
     "compression": tuple(COMPRESSIONS),
     "valid_decoding": DECODINGS,
+    "speaker_order": ORDERS,
+    "word_tracks": TRACKS,
 }
 
 
@@ -240,7 +245,7 @@ def read_by(key, choice, tmp_path):
         speech_commands.prepare_speech_commands(tmp_path, tmp_path, labels=choice)
     elif key == "choose_by":
         measured = inspect.getsource(ClassificationBrain.stage_stats)
-        number = choice.removeprefix(SYSTEM) in METRICS
+        number = choice.removeprefix(SYSTEM) in (*METRICS, *MEASURES)
         assert choice == "auto" or number or f'"{choice}": ' in measured
     elif key == "mixture":
         prepare_libri2mix_ss(tmp_path, tmp_path, mixture=choice)

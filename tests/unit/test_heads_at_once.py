@@ -97,3 +97,21 @@ def test_contracts(cls):
     assert "linear: declared, and it is" in lines
     assert isinstance(cls(4, 2), FitsAtOnce)
     assert isinstance(cls(4, 2), Repeated) is (cls is FewShotProbes)
+
+
+def test_neighbors_vote_for_all_their_labels():
+    points, labels = clouds(5, 300, 16)
+    many = np.stack([labels == 0, labels < 2, labels >= 0], 1)
+    test, _ = clouds(5, 100, 16, seed=1)
+    weights = lambda distances: np.exp((1 - distances) / 0.07)  # noqa: E731
+    reference = KNeighborsClassifier(10, weights=weights, metric="cosine")
+    reference.fit(points, many)
+    head = NearestNeighbors(16, 3, examples=300)
+    head.fit(torch.tensor(points).float(), torch.tensor(many).float())
+    ours = head(torch.tensor(test).float()[:, None], torch.ones(100)).sigmoid()
+    for label, expected in enumerate(reference.predict_proba(test)[:2]):
+        assert np.abs(ours[:, label].detach().numpy() - expected[:, 1]).max() < 1e-4
+    assert ours[:, 2].min() > 0.999
+    other = NearestNeighbors(16, 3, **head.sizes())
+    other.load_state_dict(head.state_dict())
+    assert other.has_many

@@ -70,7 +70,8 @@ class Mix:
     background : Background, optional
         None: silence.
     twins : dict
-        ``{split: twins}`` of :data:`s3prl_sb.dataio.scenes.TWINS`.
+        ``{split: twins}`` of :data:`s3prl_sb.dataio.scenes.TWINS`. Without speech or
+        without sounds there is "both" alone.
     stems : bool
         Whether to write the parts of a scene too, ``stems/<split>/<scene>/*.wav``.
     """
@@ -84,11 +85,15 @@ class Mix:
     stems: bool = False
 
     def __post_init__(self):
+        if self.speech is None and self.sounds is None:
+            raise MixError("A scene needs speech or sounds: give --speech or --sounds.")
+        if self.speech is None or self.sounds is None:  # all twins would be equal
+            self.twins = dict.fromkeys(self.twins, twins_of(False))
         self.key = digest(self.identity())
 
     def identity(self) -> dict[str, Any]:
         """Returns JSON values that every scene depends on."""
-        parts = {"speech": self.speech, "sounds": self.sounds}
+        parts: dict[str, Any] = {"speech": self.speech, "sounds": self.sounds}
         parts["background"] = self.background
         return {
             "version": VERSION,
@@ -238,7 +243,7 @@ def make_scenes(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     mix = Mix(folder + "/scenes", settings, sounds=ToySounds(["siren"]))
     ...     paths = make_scenes(mix, {"test": 1})
-    ...     record = scenes.read_scenes(paths["test"])["test-00000-sounds"]
+    ...     record = scenes.read_scenes(paths["test"])["test-00000-both"]
     >>> record["events"][0][0], record["duration"], record["segments"]
     ('siren', 1.0, [])
     """

@@ -17,7 +17,7 @@ from s3prl_sb.corpora.mixing.speech import Speech, SpeechSource
 from s3prl_sb.corpora.toys.making import random_generator
 
 FIRST = 1.0  # seconds before which the first turn begins
-OVERLAPPING = 0.6  # probability that a turn overlaps, while the share is too small
+OVERLAPPING = 0.7  # probability that a turn overlaps, while the share is too small
 WITHIN = 0.8  # of a turn that may overlap with the one before
 SHORTEST = 0.3  # seconds that must be left for another turn
 BREATH = 0.1  # seconds between two turns of one speaker
@@ -124,8 +124,10 @@ class _Conversation:
         if not self.turns or self.turns[-1].speaker == speaker or coin >= OVERLAPPING:
             return 0.0
         share = self.settings.overlap / (1 + self.settings.overlap)
-        wanted = max(0.0, share * (self.spoken + length) - self.shared) * part
-        return min(wanted, WITHIN * min(length, self.tail - self.before))
+        wanted = max(0.0, share * (self.spoken + length) - self.shared)
+        return min(
+            wanted * part / OVERLAPPING, WITHIN * min(length, self.tail - self.before)
+        )
 
     def speaker(self, present, rng):
         """Returns who is next: first those who have not spoken."""

@@ -23,6 +23,8 @@ LEAST = 1e-10  # smallest probability, whose logarithm is finite
 class FitsAtOnce(Protocol):
     """Head that is fitted in one step to the vectors of a whole training set."""
 
+    many: bool  #: whether an example may have any number of labels
+
     def reserve(self, examples: int) -> None:
         """Makes room for a training set, before weights are loaded."""
 
@@ -30,7 +32,8 @@ class FitsAtOnce(Protocol):
         """Maps [batch, frames, size] and relative lengths [batch] to [batch, size]."""
 
     def fit(self, vectors: torch.Tensor, targets: torch.Tensor, seed: int) -> None:
-        """Fits it to vectors [examples, size] with classes [examples]."""
+        """Fits it to vectors [examples, size] with classes [examples], or with labels
+        [examples, classes]."""
 
 
 @runtime_checkable
@@ -65,7 +68,9 @@ class NearestNeighbors(torch.nn.Module):
 
     Note
     ----
-    The training set is part of the head, in float32: a checkpoint holds it.
+    The training set is part of the head, in float32: a checkpoint holds it. X-ARES
+    has neighbors for one label a clip. With any number of labels, a neighbor votes for
+    all of its own.
 
     Example
     -------
@@ -76,7 +81,7 @@ class NearestNeighbors(torch.nn.Module):
     tensor([0, 1])
     """
 
-    linear = True
+    linear, many = True, True
 
     def __init__(
         self,
@@ -103,11 +108,13 @@ class NearestNeighbors(torch.nn.Module):
             Number of examples.
         """
         self.register_buffer("memory", torch.zeros(examples, self.input_size))
-        self.register_buffer("classes", torch.zeros(examples, dtype=torch.long))
+        labels = torch.zeros(examples, self.num_classes, dtype=torch.bool)
+        self.register_buffer("labels", labels)
+        self.register_buffer("has_many", torch.tensor(False))
 
     def sizes(self) -> dict[str, int]:
         """Returns the arguments that an export needs besides those of the recipe."""
-        return {"examples": len(self.classes)}
+        return {"examples": len(self.labels)}
 
     def vectors(self, features: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
         """Returns the means over time.
@@ -135,15 +142,18 @@ class NearestNeighbors(torch.nn.Module):
         vectors : torch.Tensor
             [examples, input_size].
         targets : torch.Tensor
-            [examples], classes.
+            [examples], classes; or [examples, num_classes], 1 for each label.
         seed : int
             Not used: nothing is drawn.
         """
+        self.has_many.fill_(targets.dim() == 2)
+        if targets.dim() == 1:
+            targets = F.one_hot(targets, self.num_classes)
         self.memory.copy_(F.normalize(vectors, dim=1))
-        self.classes.copy_(targets)
+        self.labels.copy_(targets > 0)
 
     def forward(self, features: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
-        """Returns the logarithms of the shares of the votes.
+        """Returns the shares of the votes, as logits.
 
         Arguments
         ---------
@@ -155,16 +165,18 @@ class NearestNeighbors(torch.nn.Module):
         Returns
         -------
         torch.Tensor
-            [batch, num_classes].
+            [batch, num_classes]: a softmax of classes, or a sigmoid of each label,
+            gives the shares.
         """
         with torch.autocast(features.device.type, enabled=False):
             vectors = F.normalize(self.vectors(features, lens), dim=1)
-            count = min(self.neighbors, len(self.classes))
+            count = min(self.neighbors, len(self.labels))
             similar, nearest = (vectors @ self.memory.T).topk(count, dim=1)
             weights = (similar / self.temperature).softmax(1)
-            votes = weights.new_zeros(len(weights), self.num_classes)
-            votes = votes.scatter_add(1, self.classes[nearest], weights)
-            return votes.clamp_min(LEAST).log()
+            votes = (weights[..., None] * self.labels[nearest]).sum(1)
+            logarithms = votes.clamp_min(LEAST).log()
+            others = (1 - votes).clamp_min(LEAST).log()
+            return logarithms - others * self.has_many
 
 
 class FewShotProbes(torch.nn.Module):
@@ -196,7 +208,7 @@ class FewShotProbes(torch.nn.Module):
     tensor([0, 1])
     """
 
-    linear = True
+    linear, many = True, False
 
     def __init__(
         self,

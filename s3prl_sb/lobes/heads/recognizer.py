@@ -110,7 +110,7 @@ class TrackWords(torch.nn.Module):
     num_tokens : int
         Number of CTC's tokens.
     hidden_size : int
-        Number of LSTM units in each direction.
+        Size of a track's frames, and number of LSTM units in each direction.
     dropout : float
         Dropout probability after the LSTM.
 
@@ -130,14 +130,13 @@ class TrackWords(torch.nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
-        width = 2 * hidden_size
-        self.projection = torch.nn.Linear(input_size, width)
-        self.scale = torch.nn.Linear(input_size, width)
-        self.shift = torch.nn.Linear(input_size, width)
-        self.activity = torch.nn.Linear(2, width, bias=False)
-        self.lstm = RaggedLSTM(width, hidden_size, bidirectional=True)
+        self.projection = torch.nn.Linear(input_size, hidden_size)
+        self.scale = torch.nn.Linear(input_size, hidden_size)
+        self.shift = torch.nn.Linear(input_size, hidden_size)
+        self.activity = torch.nn.Linear(2, hidden_size, bias=False)
+        self.lstm = RaggedLSTM(hidden_size, hidden_size, bidirectional=True)
         self.dropout = torch.nn.Dropout(dropout)
-        self.classifier = torch.nn.Linear(width, num_tokens)
+        self.classifier = torch.nn.Linear(2 * hidden_size, num_tokens)
 
     def forward(
         self,
@@ -262,7 +261,12 @@ class SceneRecognizer(torch.nn.Module):
         if "words" in self.kinds:
             self.words = TrackWords(width, num_tokens, word_size, dropout)
 
-    def forward(self, features: torch.Tensor, lens: torch.Tensor) -> SceneOutput:
+    def forward(
+        self,
+        features: torch.Tensor,
+        lens: torch.Tensor,
+        truth: torch.Tensor | None = None,
+    ) -> SceneOutput:
         """Returns the output of each head.
 
         Arguments
@@ -271,6 +275,9 @@ class SceneRecognizer(torch.nn.Module):
             [batch, frames, input_size].
         lens : torch.Tensor
             [batch], relative lengths.
+        truth : torch.Tensor, optional
+            [batch, frames, speakers], who speaks, for the tracks of the words;
+            negative where it is unknown. There, and by default, it is predicted.
 
         Returns
         -------
@@ -286,6 +293,8 @@ class SceneRecognizer(torch.nn.Module):
             # The gates are no way for the loss of words to change the activity.
             gates = activity.detach().float().sigmoid() * mask
             vectors = track_vectors(frames["speakers"], gates)
+        if truth is not None:
+            gates = torch.where(truth >= 0, truth, gates) * mask
         events = self.events(frames["events"]) if "events" in self.kinds else None
         words = None
         if "words" in self.kinds:
