@@ -37,8 +37,8 @@ KEYS = {
 }
 NEEDED = ("title", "tasks")
 NAME = re.compile(r"[^\s/.,:]+")  # of a task
-#: The block of the tasks in a file, and their names.
-TASKS = re.compile(r"^tasks:[^\n]*\n((?:[ #][^\n]*\n|\n)*)", re.M)
+#: A block of a file, with the names in it.
+BLOCK = r"^{}:[^\n]*\n((?:[ #][^\n]*\n|\n)*)"
 _own: dict[str, Path] = {}  # names of the user's suites to their files
 
 
@@ -254,11 +254,13 @@ def _task(file, name, entry):
     return Task(str(name), **{**entry, "metrics": metrics})
 
 
-def task_names(name):
-    """Returns the names of a suite's tasks without parsing its file.
+def names_in(block, name):
+    """Returns the names of a suite's tasks or budgets without parsing its file.
 
     Arguments
     ---------
+    block : str
+        "tasks" or "budgets".
     name : str
         Name of an installed suite, or of a file.
 
@@ -269,14 +271,14 @@ def task_names(name):
 
     Example
     -------
-    >>> task_names("superb_sg")
+    >>> names_in("tasks", "superb_sg")
     ['ST', 'OOD-ASR', 'VC', 'SS', 'SE']
     """
     file = Path(name) if str(name).endswith(SUFFIXES) else _installed(name)
     try:
-        block = TASKS.search(file.read_text("utf-8"))
+        found = re.search(BLOCK.format(block), file.read_text("utf-8"), re.M)
     except (OSError, UnicodeDecodeError):
         return []
-    inside = block[1] if block else ""
+    inside = found[1] if found else ""
     indent = re.search(r"^( +)[^\s#]", inside, re.M)
     return re.findall(rf"^{indent[1]}([^\s#][^:]*):", inside, re.M) if indent else []

@@ -100,7 +100,8 @@ def mine(tmp_path):
 def test_a_suite_of_this_package(name, tmp_path):
     suite = suites.suite(name)
     assert suite.about and suite.paper.startswith("https://")
-    assert suites.task_names(name) == [task.name for task in suite.tasks.values()]
+    assert suites.names_in("tasks", name) == [t.name for t in suite.tasks.values()]
+    assert suites.names_in("budgets", name) == list(suite.budgets)
     ids = list(suite.tasks)
     found, before = data.read_data("toy", tmp_path, ids)
     assert set(found) == {i for i, task in suite.tasks.items() if task.toy}
@@ -402,6 +403,8 @@ def test_completion(mine):
     assert offered("bench", "superb_") == ["superb_sg"]
     assert "superb" not in offered("bench", "superb", "")
     assert offered("bench", "superb", "--tasks", "S") == ["SID", "SF", "SD"]
+    assert offered("superb", "--budget", "") == ["mini", "full"]
+    assert offered("bench", str(mine), "--budget", "t") == ["tiny"]
     tasks = offered("bench", str(mine), "--tasks", "")
     assert tasks == ["KS", "noisy", "VC", "search", "all"]
     assert offered("bench", "superb", "--upstream", "fbank_") == ["fbank_no_cmvn"]
