@@ -57,6 +57,7 @@ def arguments():
     options.add_argument("--speakers", type=int, default=2, help="of a scene, at most")
     options.add_argument("--size", type=int, default=128, help="of trunk and heads")
     options.add_argument("--steps", type=int, default=400)
+    options.add_argument("--batch", type=int, default=8, help="scenes an update")
     options.add_argument("--lr", type=float, default=0.003)
     options.add_argument("--overfit", action="store_true", help="ten toy scenes")
     return options.parse_args()
@@ -93,6 +94,7 @@ def train(options, data, output, variant="train", **keys):
         "num_speakers": options.speakers,
         "total_steps": options.steps,
         "steps_per_epoch": max(1, options.steps // 4),
+        "batch_size": options.batch,
         "lr": options.lr,
         "scheduler": "linear",
         "warmup_steps": 0.1,
@@ -195,10 +197,10 @@ def overfit(options):
     folder = Path(options.folder) / "overfit"
     data = folder / "scenes"
     if not (data / "test.json").is_file():
-        scenes(data, train=10, valid=2, test=2)
+        scenes(data, train=10, valid=2, test=2, seconds=5.0)
         for split in ("valid", "test"):
             shutil.copy(data / "train.json", data / f"{split}.json")
-    keys = {"upstream": options.upstream[0], "batch_size": 10, "seed": 0}
+    keys = {"upstream": options.upstream[0], "batch_size": 5, "seed": 0}
     found = results(train(options, data, folder / "run", **keys))
     goals = {"der": ("<", 0.03), "tcpwer": ("<", 0.03), "event_f1": (">", 0.97)}
     rows = []

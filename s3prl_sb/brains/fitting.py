@@ -13,10 +13,11 @@ import torch
 from s3prl_sb.brains.classification import ClassificationBrain
 from s3prl_sb.dataio.collation import collate
 from s3prl_sb.lobes.heads.at_once import FitsAtOnce, Repeated
+from s3prl_sb.metrics.classification import accuracy
+from s3prl_sb.metrics.multi_label import mean_average_precision
 from s3prl_sb.startup.configuration import RecipeError
 
 BATCH = 64  # examples whose features are computed together
-MEAN, SPREAD = "repeat_accuracy", "repeat_deviation"  # of the parts of a head
 
 if TYPE_CHECKING:
     _Base = ClassificationBrain
@@ -31,14 +32,15 @@ class FittingBrain(_Base):
     as that class does. A recipe with such a head has ``total_steps`` and
     ``steps_per_epoch`` 1, and neither ``lr_search`` nor ``probe_layers``.
 
-    Of a :class:`~s3prl_sb.lobes.heads.at_once.Repeated` head, the metrics are those of
-    the mean probabilities; ``repeat_accuracy`` is the mean accuracy of its classifiers
-    instead, and chooses, and ``repeat_deviation`` its standard deviation.
+    Of a :class:`~s3prl_sb.lobes.heads.at_once.Repeated` head, ``accuracy``, or the mean
+    average precision of any number of labels, is the mean over its classifiers; their
+    standard deviation is in ``accuracy_deviation``, and ``ensemble_accuracy`` is that
+    of the mean probabilities, as are all other metrics and the predictions.
 
     Raises
     ------
     RecipeError
-        If the examples have any number of labels, or there are several steps.
+        If there are several steps.
     """
 
     train_set = None  # while it is trained
@@ -50,19 +52,10 @@ class FittingBrain(_Base):
         self.votes = []
         self.is_fitted_at_once = isinstance(head, FitsAtOnce)
         self.is_repeated = self.is_fitted_at_once and isinstance(head, Repeated)
-        if self.is_repeated:
-            self.metric = MEAN
-        name = type(head).__name__
-        has_one = isinstance(self, ClassificationBrain)
-        self.target = "label_encoded" if has_one else "labels_encoded"
-        if self.is_fitted_at_once and not (has_one or head.many):
-            raise RecipeError(
-                f"head: {name} is for clips with one label, and these have any number. "
-                "Use another YAML of the recipe, such as xares.yaml."
-            )
+        self.has_one = isinstance(self, ClassificationBrain)
         if self.is_fitted_at_once and self.hparams.total_steps != 1:
             raise RecipeError(
-                f"total_steps: {name} is fitted in one step, not in "
+                f"total_steps: {type(head).__name__} is fitted in one step, not in "
                 f"{self.hparams.total_steps}. Give total_steps: 1."
             )
 
@@ -102,15 +95,15 @@ class FittingBrain(_Base):
         vectors : torch.Tensor
             [examples, size].
         targets : torch.Tensor
-            [examples].
+            [examples], or [examples, labels].
         """
         rows, vectors, targets = range(len(self.train_set)), [], []
         for start in range(0, len(rows), BATCH):
             examples = [self.train_set[row] for row in rows[start : start + BATCH]]
             batch = (self.train_set.collate or collate)(examples).to(self.device)
             vectors.append(self.head.vectors(*self.compute_features(batch)))
-            target = getattr(batch, self.target)
-            targets.append(target if torch.is_tensor(target) else target[0])
+            one = self.has_one
+            targets.append(batch.label_encoded if one else batch.labels_encoded[0])
         return torch.cat(vectors), torch.cat(targets)
 
     # ------------------------------------------------------------- evaluation
@@ -125,19 +118,25 @@ class FittingBrain(_Base):
             return super().compute_forward(batch, stage)
         features, lens = self.compute_features(batch.to(self.device))
         logits = self.head.each(features, lens)
-        self.votes.append(logits.argmax(-1).cpu())
+        self.votes.append(self.head.probabilities(logits).cpu())
         return self.head.together(logits)
 
     def stage_stats(self, stage):
         """Returns the metrics, and the accuracies of the parts of the head."""
         stats = super().stage_stats(stage)
-        if self.is_repeated:
-            right = torch.cat(self.votes, dim=1) == self.true
-            accuracies = right.double().mean(1).tolist()
-            stats[MEAN] = statistics.fmean(accuracies)
-            spread = statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0
-            stats[SPREAD] = spread
-        return stats
+        if not self.is_repeated:
+            return stats
+        measure = self._accuracy if self.has_one else mean_average_precision
+        name = "accuracy" if self.has_one else "mean_average_precision"
+        values = [measure(each, self.true) for each in torch.cat(self.votes, dim=1)]
+        stats[f"ensemble_{name}"] = stats[name]
+        stats[name] = statistics.fmean(values)
+        spread = statistics.stdev(values) if len(values) > 1 else 0.0
+        return {**stats, f"{name}_deviation": spread}
+
+    @staticmethod
+    def _accuracy(scores, true):
+        return accuracy(scores.argmax(-1), true)
 
     def interface(self):
         """Returns what an export needs; also the sizes of a head fitted at once."""

@@ -153,7 +153,7 @@ class RecognitionBrain(SSLBrain):
             losses["words"] = word_loss(output.words, tracks, known, lens, blank)
         if output.events is not None:
             labels = fit_labels(*batch.event_labels, output.events, lens, batch.id)
-            weight = self.hparams.event_weight
+            weight = self.hparams.event_balance
             losses["events"] = event_loss(output.events, labels, lens, weight)
         if stage == sb.Stage.TRAIN:
             parts = {kind: share(loss, count) for kind, (loss, count) in losses.items()}
@@ -161,7 +161,11 @@ class RecognitionBrain(SSLBrain):
             parts = {kind: loss for kind, (loss, _) in losses.items()}
             self.frames = int(batch.grid_frames.sum())
             self._collect(batch, output)
-        weights = self.hparams.loss_weights
+        weights = {
+            "speakers": self.hparams.speakers_weight,
+            "words": self.hparams.words_weight,
+            "events": self.hparams.events_weight,
+        }
         return sum(weights[kind] * part for kind, part in parts.items())
 
     def weight(self, batch):

@@ -28,7 +28,7 @@ from tasks import DEFAULTS, RECIPES, small
 from s3prl_sb.cli import main
 from s3prl_sb.inference import export, load
 
-CTC = ["ML-SUPERB/ASR", "ML-SUPERB/LID"]
+CTC = ["ML-SUPERB/ASR", "ML-SUPERB/LID", "SLUE/NER"]
 CTC += ["SUPERB/ASR", "SUPERB/OOD-ASR", "SUPERB/PR", "SUPERB/SF"]
 SCHEMA = {
     "version": int,

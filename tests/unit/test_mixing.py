@@ -303,6 +303,27 @@ def test_folds_of_esc50_are_kept_apart(tmp_path):
         sources.sound_source(str(tmp_path), Settings(), ["rian"])
 
 
+def test_lists_of_events_and_of_several_labels(tmp_path):
+    records = {}
+    for i in range(5):
+        wav = burst(tmp_path / f"{i}.wav", [(0, 5)], seed=i)
+        records[f"a{i}"] = {"wav": wav, "events": [["dog", 1, 2], ["cat", 3, 3.5]]}
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps(records))
+    source = sources.sound_source(str(path), Settings())
+    rng = np.random.default_rng(0)
+    for split in SPLITS:
+        lengths = [len(source.draw(split, name, rng, 9)) for name in ("dog", "cat")]
+        assert lengths == [RATE, RATE // 2]
+    for i in range(5):
+        label = ["dog"] if i else ["dog", "cat"]
+        records[f"a{i}"] = {"wav": records[f"a{i}"]["wav"], "labels": label}
+    path.write_text(json.dumps(records))
+    source = sources.sound_source(str(path), Settings())
+    assert sum(len(source.splits[split]["dog"]) for split in SPLITS) == 4
+    assert source.labels("train") == ["dog"]
+
+
 def utterances(folder, people=5, words=False, name="list.json"):
     records = {}
     for i in range(people):

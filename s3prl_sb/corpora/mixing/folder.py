@@ -85,6 +85,8 @@ class Mix:
     stems: bool = False
 
     def __post_init__(self):
+        self.speech = self.speech if self.settings.speakers[1] else None
+        self.sounds = self.sounds if self.settings.events[1] else None
         if self.speech is None and self.sounds is None:
             raise MixError("A scene needs speech or sounds: give --speech or --sounds.")
         if self.speech is None or self.sounds is None:  # all twins would be equal

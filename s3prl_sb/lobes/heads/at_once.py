@@ -21,9 +21,10 @@ LEAST = 1e-10  # smallest probability, whose logarithm is finite
 
 @runtime_checkable
 class FitsAtOnce(Protocol):
-    """Head that is fitted in one step to the vectors of a whole training set."""
+    """Head that is fitted in one step to the vectors of a whole training set.
 
-    many: bool  #: whether an example may have any number of labels
+    An example has one class, or any number of labels.
+    """
 
     def reserve(self, examples: int) -> None:
         """Makes room for a training set, before weights are loaded."""
@@ -45,6 +46,9 @@ class Repeated(Protocol):
 
     def together(self, logits: torch.Tensor) -> torch.Tensor:
         """Returns their mean probabilities as logits, [batch, classes]."""
+
+    def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        """Returns the probabilities of each, [repeats, batch, classes]."""
 
 
 class NearestNeighbors(torch.nn.Module):
@@ -81,7 +85,7 @@ class NearestNeighbors(torch.nn.Module):
     tensor([0, 1])
     """
 
-    linear, many = True, True
+    linear = True
 
     def __init__(
         self,
@@ -174,9 +178,7 @@ class NearestNeighbors(torch.nn.Module):
             similar, nearest = (vectors @ self.memory.T).topk(count, dim=1)
             weights = (similar / self.temperature).softmax(1)
             votes = (weights[..., None] * self.labels[nearest]).sum(1)
-            logarithms = votes.clamp_min(LEAST).log()
-            others = (1 - votes).clamp_min(LEAST).log()
-            return logarithms - others * self.has_many
+            return as_logits(votes, self.has_many)
 
 
 class FewShotProbes(torch.nn.Module):
@@ -185,6 +187,7 @@ class FewShotProbes(torch.nn.Module):
     As in MAEB (the audio benchmark of mteb), each repeat draws a few training examples
     of every class and fits a logistic regression by L-BFGS, with scikit-learn's
     objective: the sum of the cross-entropy, and half the squared norm of the weights.
+    With any number of labels, each label has a regression, against all others.
 
     Arguments
     ---------
@@ -208,7 +211,7 @@ class FewShotProbes(torch.nn.Module):
     tensor([0, 1])
     """
 
-    linear, many = True, False
+    linear = True
 
     def __init__(
         self,
@@ -224,6 +227,7 @@ class FewShotProbes(torch.nn.Module):
         shape = repeats, num_classes
         self.weight = torch.nn.Parameter(torch.randn(*shape, input_size) * 0.01)
         self.bias = torch.nn.Parameter(torch.zeros(shape))
+        self.register_buffer("has_many", torch.tensor(False))
 
     def reserve(self, examples: int) -> None:
         """Does nothing: the training set is not kept."""
@@ -245,16 +249,18 @@ class FewShotProbes(torch.nn.Module):
         vectors : torch.Tensor
             [examples, input_size].
         targets : torch.Tensor
-            [examples], classes.
+            [examples], classes; or [examples, num_classes], 1 for each label.
         seed : int
             Seed of the draws.
         """
-        points, classes = vectors.double().cpu().numpy(), targets.cpu().numpy()
-        repeats, count = self.bias.shape
-        for repeat in range(repeats):
-            chosen = few_of_each(classes, self.per_class, (seed, repeat))
+        self.has_many.fill_(targets.dim() == 2)
+        if targets.dim() == 1:
+            targets = F.one_hot(targets, self.bias.shape[1])
+        points, labels = vectors.double().cpu().numpy(), targets.double().cpu().numpy()
+        for repeat in range(len(self.bias)):
+            chosen = few_of_each(labels, self.per_class, (seed, repeat))
             weight, bias = logistic_regression(
-                points[chosen], classes[chosen], count, self.max_iterations
+                points[chosen], labels[chosen], self.has_many, self.max_iterations
             )
             self.weight[repeat] = torch.from_numpy(weight)
             self.bias[repeat] = torch.from_numpy(bias)
@@ -280,8 +286,23 @@ class FewShotProbes(torch.nn.Module):
                 torch.einsum("bd,rcd->rbc", vectors, self.weight) + self.bias[:, None]
             )
 
+    def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        """Returns the probabilities of each classifier.
+
+        Arguments
+        ---------
+        logits : torch.Tensor
+            [repeats, batch, num_classes].
+
+        Returns
+        -------
+        torch.Tensor
+            [repeats, batch, num_classes].
+        """
+        return logits.sigmoid() if self.has_many else logits.softmax(-1)
+
     def together(self, logits: torch.Tensor) -> torch.Tensor:
-        """Returns the logarithms of the mean probabilities.
+        """Returns the mean probabilities, as logits.
 
         Arguments
         ---------
@@ -293,10 +314,10 @@ class FewShotProbes(torch.nn.Module):
         torch.Tensor
             [batch, num_classes].
         """
-        return logits.softmax(-1).mean(0).clamp_min(LEAST).log()
+        return as_logits(self.probabilities(logits).mean(0), self.has_many)
 
     def forward(self, features: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
-        """Returns the logarithms of the mean probabilities of all classifiers.
+        """Returns the mean probabilities of all classifiers, as logits.
 
         Arguments
         ---------
@@ -311,36 +332,63 @@ class FewShotProbes(torch.nn.Module):
         return self.together(self.each(features, lens))
 
 
-def few_of_each(classes: np.ndarray, count: int, seed: tuple[int, ...]) -> np.ndarray:
-    """Draws a few examples of each class.
+def as_logits(probabilities: torch.Tensor, has_many: torch.Tensor) -> torch.Tensor:
+    """Returns logits of probabilities.
 
     Arguments
     ---------
-    classes : numpy.ndarray
-        [examples], whole numbers.
+    probabilities : torch.Tensor
+        [batch, classes].
+    has_many : torch.Tensor
+        Bool, a scalar: whether they are those of labels, each against all others.
+
+    Returns
+    -------
+    torch.Tensor
+        [batch, classes]: a softmax, or a sigmoid, returns the probabilities.
+
+    Example
+    -------
+    >>> as_logits(torch.tensor([[0.2, 0.8]]), torch.tensor(True)).sigmoid()
+    tensor([[0.2000, 0.8000]])
+    """
+    others = (1 - probabilities).clamp_min(LEAST).log()
+    return probabilities.clamp_min(LEAST).log() - others * has_many
+
+
+def few_of_each(labels: np.ndarray, count: int, seed: tuple[int, ...]) -> np.ndarray:
+    """Draws a few examples of each label.
+
+    Arguments
+    ---------
+    labels : numpy.ndarray
+        [examples, labels], 1 for each label of an example.
     count : int
-        Examples of each class; all of a class that has fewer.
+        Examples of each label; all of a label that has fewer.
     seed : tuple of int
         Seed of the draw.
 
     Returns
     -------
     numpy.ndarray
-        Sorted indices.
+        Sorted indices, each once.
 
     Example
     -------
-    >>> classes = np.array([0, 0, 0, 1, 2, 2])
-    >>> classes[few_of_each(classes, 2, (0, 1))].tolist()
+    >>> labels = np.eye(3)[[0, 0, 0, 1, 2, 2]]
+    >>> labels[few_of_each(labels, 2, (0, 1))].argmax(1).tolist()
     [0, 0, 1, 2, 2]
     """
-    order = np.random.default_rng(seed).permutation(len(classes))
-    drawn = [order[classes[order] == each][:count] for each in np.unique(classes)]
-    return np.sort(np.concatenate(drawn))
+    order = np.random.default_rng(seed).permutation(len(labels))
+    drawn = [order[column[order] > 0][:count] for column in labels.T]
+    return np.unique(np.concatenate(drawn))
 
 
 def logistic_regression(
-    points: np.ndarray, classes: np.ndarray, count: int, max_iterations: int = 100
+    points: np.ndarray,
+    labels: np.ndarray,
+    has_many: bool = False,
+    max_iterations: int = 100,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fits a logistic regression as scikit-learn does with its default settings.
 
@@ -348,42 +396,46 @@ def logistic_regression(
     ---------
     points : numpy.ndarray
         [examples, size], float64.
-    classes : numpy.ndarray
-        [examples], whole numbers below ``count``.
-    count : int
-        Number of classes. Of two, only the weights of the second are free.
+    labels : numpy.ndarray
+        [examples, labels], 1 for each label of an example.
+    has_many : bool
+        Whether an example has any number of labels: one regression a label. Otherwise
+        it has one; of two classes, only the weights of the second are free.
     max_iterations : int
         Iterations of L-BFGS.
 
     Returns
     -------
     weight : numpy.ndarray
-        [count, size].
+        [labels, size].
     bias : numpy.ndarray
-        [count].
+        [labels].
 
     Example
     -------
     >>> points = np.array([[0.0], [1.0], [2.0], [3.0]])
-    >>> weight, bias = logistic_regression(points, np.array([0, 0, 1, 1]), 2)
+    >>> weight, bias = logistic_regression(points, np.eye(2)[[0, 0, 1, 1]])
     >>> weight.round(3).tolist()
     [[0.0], [0.958]]
     """
     from scipy.optimize import minimize  # it takes long to import
+    from scipy.special import expit, log_softmax
 
-    examples, size = points.shape
-    first = 1 if count == 2 else 0  # class 0 of two has no weights
-    targets = np.eye(count)[classes]
+    (examples, size), count = points.shape, labels.shape[1]
+    first = 1 if count == 2 and not has_many else 0  # class 0 of two has no weights
 
     def objective(flat):
         weight = np.zeros((count, size + 1))
         weight[first:] = flat.reshape(count - first, size + 1)
         logits = points @ weight[:, :-1].T + weight[:, -1]
-        logits -= logits.max(1, keepdims=True)
-        total = np.exp(logits).sum(1, keepdims=True)
-        logarithms = logits - np.log(total)
-        loss = -(targets * logarithms).sum() + (weight[:, :-1] ** 2).sum() / 2
-        error = np.exp(logarithms) - targets
+        if has_many:
+            loss = (np.logaddexp(0, logits) - labels * logits).sum()
+            error = expit(logits) - labels
+        else:
+            logarithms = log_softmax(logits, axis=1)
+            loss = -(labels * logarithms).sum()
+            error = np.exp(logarithms) - labels
+        loss += (weight[:, :-1] ** 2).sum() / 2
         gradient = np.hstack([error.T @ points, error.sum(0)[:, None]])
         gradient[:, :-1] += weight[:, :-1]
         return loss / examples, gradient[first:].ravel() / examples
