@@ -295,6 +295,14 @@ def test_a_variant_for_all_tasks_that_have_it(mine, tmp_path):
     assert row.name() == ["variant=any_to_any, lr=0.5"]
 
 
+def test_keys_of_the_suite_that_a_variant_lacks(mine, monkeypatch):
+    monkeypatch.setattr(keys, "schema", lambda task, variant: ["lr"])
+    chosen = {"variant": "small", "batch_size": 8, "lr": 1}
+    assert keys.without_lacking(KS, chosen) == {"variant": "small", "lr": 1}
+    assert keys.without_lacking(NOISY, chosen) == chosen  # not of its suite
+    assert keys.without_lacking(KS, {"batch_size": 8}) == {"batch_size": 8}
+
+
 # ----------------------------------------------------------------------- the table
 def finish(run, accuracy, **more):
     run.command()
