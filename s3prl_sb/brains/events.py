@@ -112,10 +112,11 @@ class EventBrain(MultiLabelFrameBrain):
         elif "threshold" in self.best:
             self.decoding = tuple(float(self.best[name]) for name in DECODING)
         self.threshold, median, _ = self.decoding
-        self.found = self._decoded(self._smoothed(median))
+        smoothed = self._smoothed(median)
+        self.found = self._decoded(smoothed)
         stats = self._measures(self.found, KINDS)
         for name in self.scenarios:
-            stats[name] = self._psds(median, SCENARIOS[name])
+            stats[name] = self._psds(smoothed, SCENARIOS[name])
         return {**stats, **dict(zip(DECODING, self.decoding))}
 
     def _chosen(self):
@@ -167,9 +168,9 @@ class EventBrain(MultiLabelFrameBrain):
             kinds=kinds,
         )
 
-    def _psds(self, median, scenario):
+    def _psds(self, smoothed, scenario):
         score = psds(
-            self._smoothed(median),
+            smoothed,
             self.events,
             self.seconds,
             self.frame_seconds,
