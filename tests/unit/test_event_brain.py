@@ -211,10 +211,12 @@ def test_labels_are_those_of_all_sets(tmp_path):
         "train_pipes": [],
         "eval_pipes": [],
         "seed": 0,
+        "choose_by": "psds1",
     }
     splits, options = events.event_splits(hparams)
     assert options["labels"] == ["a dog", "cat", "rain"]
     assert set(options["references"]) == {"valid", "test"}
+    assert options["choose_by"] == "psds1"
     made = splits["valid"].data
     assert (
         made["valid"]["segments"] == options["references"]["valid"]["valid"]["segments"]
