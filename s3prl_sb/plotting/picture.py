@@ -22,7 +22,7 @@ from s3prl_sb.dataio.timeline import TYPES, Item
 from s3prl_sb.errors import UserError
 from s3prl_sb.lobes.featurizer import chosen_layers
 from s3prl_sb.lobes.networks.attention_maps import AttentionError, AttentionMaps
-from s3prl_sb.plotting import panels
+from s3prl_sb.plotting import panels, timeline_panels
 from s3prl_sb.plotting.pages import write_pages
 from s3prl_sb.plotting.sheet import WIDTH, Sheet
 
@@ -229,7 +229,7 @@ class Picture:
         for kind in TYPES:
             own = [lane for lane in rows if lane[0] == kind]
             if own:
-                drawn = _drawn(panels.items, items, own, people, sheet)
+                drawn = _drawn(timeline_panels.items, items, own, people, sheet)
                 sheet.panel(0.22 * len(own), drawn)
 
     def _add_states(self, sheet, around, limits):

@@ -8,6 +8,7 @@ import math
 import runpy
 
 from s3prl_sb import resources
+from s3prl_sb.analysis.discrimination import DiscriminationBrain
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.conversion_parts import vocoder_of
 from s3prl_sb.brains.events import CHOSEN
@@ -20,6 +21,7 @@ from s3prl_sb.brains.recognition_data import scene_pipes
 from s3prl_sb.brains.regression import value_keys
 from s3prl_sb.brains.retrieval import SETTINGS, RetrievalBrain
 from s3prl_sb.brains.seq2seq import text_pipes
+from s3prl_sb.brains.untrained import UntrainedBrain
 from s3prl_sb.dataio import clip_labels, conditions
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.enrolled_speakers import EnrolledSpeaker
@@ -84,7 +86,7 @@ def brain_of(task, model=None):
         made
         for made in script.values()
         if isinstance(made, type)
-        and issubclass(made, (SSLBrain, RetrievalBrain))
+        and issubclass(made, (SSLBrain, UntrainedBrain))
         and getattr(made, "task", None) == task
         and made.__module__ == "a_recipe"
     ]
@@ -128,6 +130,8 @@ def measure(model, brain_class, hparams, run_opts, records, truth):
     """
     if issubclass(brain_class, RetrievalBrain):
         return _search(model, brain_class, hparams, run_opts, records, truth)
+    if issubclass(brain_class, DiscriminationBrain):
+        return _discriminate(model, brain_class, hparams, run_opts, records)
     task = brain_class, model, hparams, records, truth
     pipes, keys, options, best = _of_task(*task)
     heard = [*model.hparams.audio_pipes, *conditions.test_pipes(hparams)]
@@ -305,4 +309,23 @@ def _search(model, brain_class, hparams, run_opts, records, truth):
     brain = made(hparams, run_opts)
     brain.threshold = hparams["valid"].get("threshold", math.inf)
     brain.search(records, truth)
+    return brain
+
+
+class _OneState(Measured):
+    """Mixin for ABX, with the chosen hidden state only."""
+
+    def finish(self, states, items):
+        (self.layer,) = self.layers
+        self.write_predictions(states["test"], items["test"])
+        self.finish_test(self.errors(states["test"], items["test"])[0])
+        return self.measured
+
+
+def _discriminate(model, brain_class, hparams, run_opts, records):
+    learned = model.hparams
+    hparams.update(layers=learned.layer, distance=learned.distance, cache="off")
+    made = type(brain_class.__name__, (_OneState, brain_class), {})
+    brain = made(hparams, run_opts)
+    brain.measure(records)
     return brain

@@ -11,8 +11,10 @@ import torch
 from s3prl_sb.brains import events
 from s3prl_sb.brains.events import EventBrain
 from s3prl_sb.brains.multi_label_frames import MultiLabelFrameBrain
+from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.time_map import TimeMap
 from s3prl_sb.inference.event_detector import EventDetector
+from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.metrics.psds import SCENARIOS, psds
 from s3prl_sb.startup.configuration import RecipeError
 
@@ -194,3 +196,26 @@ def test_detector_decodes_and_writes(monkeypatch):
     assert set(files) == {"hyp.tsv", "hyp.jsonl", "x-b.txt", "c.txt"}
     assert files["x-b.txt"].splitlines()[0].split("\t")[2] == "a dog"
     assert files["c.txt"] == ""
+
+
+def test_labels_are_those_of_all_sets(tmp_path):
+    """A label that does not occur in training is not an error: notes are rare."""
+    sets = {"train": ["cat"], "valid": ["cat", "a dog"], "test": ["rain"]}
+    for split, names in sets.items():
+        record = manifest.whole_file(f"{split}.wav", duration=1.0)
+        record["segments"] = [[name, 0.2, 0.6] for name in names]
+        manifest.write({split: record}, tmp_path / f"{split}.json")
+    hparams = {
+        "save_folder": str(tmp_path),
+        "upstream_model": load("fbank"),
+        "train_pipes": [],
+        "eval_pipes": [],
+        "seed": 0,
+    }
+    splits, options = events.event_splits(hparams)
+    assert options["labels"] == ["a dog", "cat", "rain"]
+    assert set(options["references"]) == {"valid", "test"}
+    made = splits["valid"].data
+    assert (
+        made["valid"]["segments"] == options["references"]["valid"]["valid"]["segments"]
+    )

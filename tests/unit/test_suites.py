@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 
 import pytest
 
@@ -33,6 +34,9 @@ from s3prl_sb.runs.suite_tasks import (
 )
 from s3prl_sb.startup.protocol import flat
 
+#: Names of extras in setup.py.
+SETUP = (resources.folder("hparams").parent / "setup.py").read_text("utf-8")
+EXTRAS = re.findall(r'^    "([\w-]+)": \[', SETUP, re.M)
 #: Two tasks of one recipe, one of a recipe with variants, one that trains nothing.
 MINE = """
 title: Mine
@@ -108,10 +112,12 @@ def test_a_suite_of_this_package(name, tmp_path):
             variant = keys.variant_of(chosen.get(task))
             together = {**keys.settings(task, variant), **chosen.get(task, {})}
             keys.check_combination(task, together)
-        published.read([name], budget)
-    published.models([name])
-    for task in suite.tasks.values():
-        assert all(part in keys.schema(ids[0]) or True for part in task.parts)
+        public = published.read([name], budget)
+        assert set(public) <= set(completion.upstreams()), "models without a card"
+    assert not set(published.models([name])) & set(completion.upstreams())
+    for task_id, task in suite.tasks.items():
+        assert len(task.parts) < 2 and set(task.parts) <= set(keys.schema(task_id))
+        assert set(task.needs) <= set(EXTRAS), task_id
         assert len({metric.key for metric in task.metrics}) == len(task.metrics)
     text = listing.text([name])
     assert suite.title in text and max(map(len, text.splitlines())) <= 88
