@@ -191,7 +191,7 @@ class Triples:
         phones = numpy.unique([*first, *second])
         speakers = numpy.unique(speakers, return_inverse=True)[1]
         first, second = (numpy.searchsorted(phones, each) for each in (first, second))
-        self._square = len(phones) ** 2
+        self._phones, self._square = phones, len(phones) ** 2
         self._places = speakers * self._square + first * len(phones) + second
 
     def errors(self, distances: numpy.ndarray) -> numpy.ndarray:
@@ -234,9 +234,28 @@ class Triples:
         float
             From 0 to 1; 0.5 by chance.
         """
+        return float(numpy.mean(list(self.by_phones(distances).values())))
+
+    def by_phones(self, distances: numpy.ndarray) -> dict[tuple[str, str], float]:
+        """Returns the mean error of each pair of phones, over contexts and speakers.
+
+        Arguments
+        ---------
+        distances : numpy.ndarray
+            [pairs], see :meth:`errors`.
+
+        Returns
+        -------
+        dict
+            A and B, the phone of X and the other one, to errors.
+        """
         by_speaker, groups = _means(self.errors(distances), self._places)
-        by_phones, _ = _means(by_speaker, groups % self._square)
-        return float(by_phones.mean())
+        by_phones, pairs = _means(by_speaker, groups % self._square)
+        names = zip(*divmod(pairs, len(self._phones)))
+        return {
+            (str(self._phones[a]), str(self._phones[b])): float(error)
+            for (a, b), error in zip(names, by_phones)
+        }
 
 
 def _means(values, groups):

@@ -250,7 +250,7 @@ class RowConfiguration:
 
     @property
     def has_named_budget(self):
-        """Whether its budget is one of its suites."""
+        """True if its budget is one of its suites."""
         return self.budget_name in names_of(self.suites)
 
     def facets(self):

@@ -10,7 +10,7 @@ from s3prl_sb.terminal import columns
 
 PUBLISHED = "  published"
 DOUBTFUL = "  published, not comparable"
-OTHER = " (published)"  # after the name of a model that is no upstream here
+OTHER = " (published)"  # after the name of a model that has no card here
 REMARK = "*"  # after a published number with a remark
 
 

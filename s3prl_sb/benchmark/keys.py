@@ -241,7 +241,7 @@ def check_keys(task, overrides, where, lines=None, variant=None):
 
 
 class _Places:
-    """Where keys of a task are set, for messages."""
+    """Places of the keys of a task, for messages."""
 
     def __init__(self, task, lines, where):
         self.task, self.lines, self.where = task, lines, where

@@ -1,4 +1,4 @@
-"""What suites there are, for ``s3prl-sb bench --list`` and its help.
+"""Descriptions of suites, for ``s3prl-sb bench --list`` and its help.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -11,6 +11,7 @@ from s3prl_sb.errors import UserError
 from s3prl_sb.runs import suites
 
 WIDTH, INDENT = 88, "    "
+TOGETHER = "\x00"  # a space where no line ends
 
 
 def text(names):
@@ -27,10 +28,8 @@ def text(names):
 
     Example
     -------
-    >>> print(text(["superb_sg"]).partition("tasks")[0])
+    >>> print(text(["superb_sg"]).splitlines()[0])
     superb_sg: SUPERB-SG, five tasks of meaning and generation over frozen upstreams
-        https://arxiv.org/abs/2203.06849
-        <BLANKLINE>
     """
     return "\n\n".join(_text(name) for name in names)
 
@@ -47,14 +46,15 @@ def _text(name):
 
 
 def _wrapped(first, words, rest):
-    return textwrap.wrap(
-        words,
+    lines = textwrap.wrap(
+        words.replace(" (", f"{TOGETHER}("),
         WIDTH,
         initial_indent=first,
         subsequent_indent=rest + INDENT,
         break_on_hyphens=False,
         break_long_words=False,
     )
+    return [line.replace(TOGETHER, " ") for line in lines]
 
 
 def for_help(words):

@@ -1,7 +1,7 @@
 """Published results of suites, with their sources.
 
 A suite has tables of them: a row for each card of this package (``numbers``), and for
-each model that is no upstream here (``models``), the columns being ``TASK.metric``.
+each model without one (``models``), the columns being ``TASK.metric``.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -12,8 +12,8 @@ from typing import NamedTuple
 from s3prl_sb.runs import suites
 from s3prl_sb.runs.suite_tasks import matching, task_of
 
-KEYS = ("source", "budget", "columns", "numbers", "models", "verified", "remarks")
-KEYS += ("aliases",)
+#: Keys of a table.
+KEYS = "source budget columns numbers models verified remarks aliases".split()
 
 
 class Number(NamedTuple):
@@ -63,7 +63,7 @@ def read(names=None, budget=None):
 
 
 def models(names):
-    """Reads the numbers of suites for models that are no upstreams of this package.
+    """Reads the numbers of suites for models without a card in this package.
 
     Arguments
     ---------

@@ -59,7 +59,7 @@ def choosing(variant, tasks, where):
     tasks : iterable of str
         The tasks.
     where : str
-        Where it is chosen, for messages.
+        The file or option that chooses it, for messages.
 
     Returns
     -------

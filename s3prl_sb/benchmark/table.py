@@ -54,7 +54,7 @@ def gather(runs, tasks, missing=(), output=None, requested=()):
     dict
         ``tasks`` and ``rows``: for each upstream and configuration a name
         (``upstream``), ``about`` (its parts), ``cells`` by task, and ``published``
-        numbers. ``others``: published numbers of models that are no upstreams here.
+        numbers. ``others``: published numbers of models without a card.
         ``metrics``: see :func:`metrics_of`. ``rankings``: see
         :func:`s3prl_sb.benchmark.rankings.compare`.
     """

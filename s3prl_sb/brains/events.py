@@ -10,11 +10,16 @@ from pathlib import Path
 import speechbrain as sb
 
 from s3prl_sb.brains import plots
+from s3prl_sb.brains.event_plot import label_scores
+from s3prl_sb.brains.frames import frame_pipes
 from s3prl_sb.brains.multi_label_frames import MultiLabelFrameBrain
 from s3prl_sb.brains.timeline_plot import label_timeline
+from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio.frame_labels import labels_of
+from s3prl_sb.dataio.splits import make_splits, read_splits
 from s3prl_sb.dataio.timeline import FORMATS, Item
 from s3prl_sb.lobes.event_decoding import decode_events, smooth
-from s3prl_sb.metrics.psds import psds
+from s3prl_sb.metrics.psds import SCENARIOS, psds
 from s3prl_sb.metrics.sound_events import event_counts, event_measures, segment_counts
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.csv_files import write_csv
@@ -44,8 +49,8 @@ class EventBrain(MultiLabelFrameBrain):
     **kwargs
         See :class:`~s3prl_sb.brains.frames.FrameBrain`. ``hparams`` has the grid
         ``thresholds``, ``medians`` and ``min_durations`` (both in seconds), and
-        ``segment_seconds``, ``onset_collar``, ``offset_share``, and ``psds``: names of
-        scores to arguments of :func:`~s3prl_sb.metrics.psds.psds`.
+        ``segment_seconds``, ``onset_collar``, ``offset_share``, and ``psds``: names in
+        :data:`~s3prl_sb.metrics.psds.SCENARIOS`, or None.
 
     Note
     ----
@@ -62,7 +67,12 @@ class EventBrain(MultiLabelFrameBrain):
         self.higher_is_better = not self.metric.endswith("error_rate")
         settings = self.hparams
         names = [f"{kind}_f1" for kind in KINDS] + ["segment_error_rate"]
-        names += [f"{name}_macro" for name in names[:3]] + list(settings.psds)
+        self.scenarios = list(settings.psds or ())
+        if unknown := sorted(set(self.scenarios) - set(SCENARIOS)):
+            raise RecipeError(
+                f"psds: no scenario '{unknown[0]}'. There are {', '.join(SCENARIOS)}."
+            )
+        names += [f"{name}_macro" for name in names[:3]] + self.scenarios
         if self.metric not in names:
             raise RecipeError(
                 f"choose_by: there is no score '{self.metric}'. There are "
@@ -95,7 +105,7 @@ class EventBrain(MultiLabelFrameBrain):
         records = self.references["valid" if stage == sb.Stage.VALID else "test"]
         self.events = {
             name: _heard(records[name]["segments"], self.time_maps[name])
-            for name in self.predicted
+            for name in sorted(self.predicted)
         }
         if stage == sb.Stage.VALID:
             self.decoding = self._chosen()
@@ -104,8 +114,8 @@ class EventBrain(MultiLabelFrameBrain):
         self.threshold, median, _ = self.decoding
         self.found = self._decoded(self._smoothed(median))
         stats = self._measures(self.found, KINDS)
-        for name, scenario in self.hparams.psds.items():
-            stats[name] = self._psds(median, scenario)
+        for name in self.scenarios:
+            stats[name] = self._psds(median, SCENARIOS[name])
         return {**stats, **dict(zip(CHOSEN, self.decoding))}
 
     def _chosen(self):
@@ -113,7 +123,7 @@ class EventBrain(MultiLabelFrameBrain):
         equal ones the first."""
         name = self.metric
         # Areas over all thresholds say nothing about one
-        name = "event_f1" if name in self.hparams.psds else name
+        name = "event_f1" if name in SCENARIOS else name
         sign = -1 if name.endswith("error_rate") else 1
         smoothed = {median: self._smoothed(median) for _, median, _ in self.grid}
 
@@ -169,47 +179,59 @@ class EventBrain(MultiLabelFrameBrain):
         return score.value if score.by_label else 0.0
 
     def write_predictions(self):
-        """Writes ``predictions.csv``, the events as DESED's tables, and timelines of
-        the recordings with the lowest onset F1."""
+        """Writes ``predictions.csv``, ``labels.csv``, the events as DESED's tables, and
+        plots of the labels and of the recordings with the lowest onset F1."""
         folder, settings = Path(self.hparams.output_folder), self.hparams
-        sides, names = (self.events, self.found), sorted(self.events)
-        columns, rows = (
-            {},
-            {name: [name, f"{self.seconds[name]:.3f}"] for name in names},
-        )
-        onsets = event_counts(*sides, self.labels, settings.onset_collar)
-        columns["onsets"] = onsets
-        columns["segments"] = segment_counts(
-            *sides, self.seconds, self.labels, settings.segment_seconds
-        )
-        header = ["id", "duration"]
-        for kind, counts in columns.items():
-            header += [f"{kind}_{part}" for part in ("right", "found", "true", "f1")]
-            for number, name in enumerate(counts.recordings):
-                right, found, true = (
-                    int(values[number].sum())
-                    for values in (counts.right, counts.estimated, counts.reference)
-                )
-                rows[name] += [right, found, true, _f1(right, found, true)]
-        write_csv(folder / "predictions.csv", header, (rows[name] for name in names))
+        sides, collar = (self.events, self.found), settings.onset_collar
+        seconds, labels = self.seconds, self.labels
+        counts = {
+            "segment": segment_counts(
+                *sides, seconds, labels, settings.segment_seconds
+            ),
+            "onset": event_counts(*sides, labels, collar),
+            "event": event_counts(*sides, labels, collar, settings.offset_share),
+        }
+        parts = [
+            f"{k}_{part}" for k in KINDS for part in ("right", "found", "true", "f1")
+        ]
+        rows = [
+            [name, f"{seconds[name]:.3f}", *_cells(counts, number)]
+            for number, name in enumerate(self.events)
+        ]
+        write_csv(folder / "predictions.csv", ["id", "duration", *parts], rows)
+        by_label = {label: _cells(counts, (..., i)) for i, label in enumerate(labels)}
+        rows = [[label, *cells] for label, cells in by_label.items()]
+        write_csv(folder / "labels.csv", ["label", *parts], rows)
         for side, events in (("ref", self.events), ("hyp", self.found)):
-            items = {name: as_items(events[name]) for name in names}
-            write_text(folder / f"{side}.tsv", FORMATS["tsv"](items))
-        place = header.index("onsets_f1")
-        self._plot({name: rows[name][place] for name in names if rows[name][place]})
+            timelines = {name: as_items(each) for name, each in events.items()}
+            write_text(folder / f"{side}.tsv", FORMATS["tsv"](timelines))
+        self._plot(counts)
 
-    def _plot(self, scores):
-        """Plots the timelines of the worst recordings, of those with any event."""
-        folder = Path(self.hparams.output_folder) / "timelines"
-        folder.mkdir(exist_ok=True)
+    def _plot(self, counts):
+        """Plots the scores of labels, and the timelines of the worst recordings."""
+        folder = Path(self.hparams.output_folder)
+        of_labels = {kind: each.label_f1 for kind, each in counts.items()}
+        scores = {
+            label: {kind: of_labels[kind].get(label, 0.0) for kind in KINDS}
+            for label in of_labels["event"]
+        }
+        label_scores(folder / "labels.png", scores, plots.heading(self))
+        (folder / "timelines").mkdir(exist_ok=True)
         heading = plots.heading(self, {})
-        for name in sorted(scores, key=lambda n: (float(scores[n]), n))[:TIMELINES]:
+        onsets = counts["onset"]
+        both = (onsets.estimated + onsets.reference).sum(1)
+        rates = {
+            name: 2 * right / total
+            for name, right, total in zip(onsets.recordings, onsets.right.sum(1), both)
+            if total
+        }
+        for name in sorted(rates, key=lambda n: (rates[n], n))[:TIMELINES]:
             label_timeline(
-                folder / f"{file_stem(name)}.png",
+                folder / "timelines" / f"{file_stem(name)}.png",
                 self.events[name],
                 self.found[name],
                 self.seconds[name],
-                title=f"{heading} · {name}, onset F1 {100 * float(scores[name]):.1f} %",
+                title=f"{heading} · {name}, onset F1 {100 * rates[name]:.1f} %",
             )
 
     def interface(self):
@@ -218,6 +240,33 @@ class EventBrain(MultiLabelFrameBrain):
         interface["class"] = "s3prl_sb.inference.event_detector.EventDetector"
         interface["hparams"].update(zip(CHOSEN, self.decoding), utterance_labels=False)
         return interface
+
+
+def event_splits(hparams):
+    """Returns the datasets of a recipe for sound events, and the Brain's arguments.
+
+    Arguments
+    ---------
+    hparams : dict
+        Settings, see :func:`s3prl_sb.brains.frames.frame_splits`.
+
+    Returns
+    -------
+    splits : dict
+        "train", "valid", "test" to
+        :class:`~s3prl_sb.dataio.dataset.ManifestDataset`, see
+        :func:`~s3prl_sb.brains.frames.frame_splits`.
+    options : dict
+        ``labels``, sorted, of all sets: one that does not occur in training is never
+        found; ``references``, the records of validation and test.
+    """
+    records = read_splits(hparams, key=None)
+    whole = manifest.read(manifest.paths_in(hparams["save_folder"])["train"])
+    references = {split: records[split] for split in ("valid", "test")}
+    labels = sorted(set().union(*map(labels_of, (whole, *references.values()))))
+    pipes, keys = frame_pipes(hparams, records, labels, multi_label=True)
+    options = {"labels": labels, "references": references}
+    return make_splits(hparams, records, pipes, keys), options
 
 
 def as_items(events):
@@ -248,6 +297,13 @@ def _heard(segments, time_map):
     return [event for event in heard if event[1] < event[2]]
 
 
-def _f1(right, found, true):
-    """Returns the F1 score of a recording as text, empty where there is nothing."""
-    return f"{2 * right / (found + true):.6f}" if found + true else ""
+def _cells(counts, place):
+    """Returns the cells of a recording, or of a label: for each kind of score the
+    numbers that are right, found and true, and the F1 score."""
+    cells = []
+    for each in counts.values():
+        numbers = (each.right, each.estimated, each.reference)
+        right, found, true = (int(part[place].sum()) for part in numbers)
+        score = f"{2 * right / (found + true):.6f}" if found + true else ""
+        cells += [right, found, true, score]
+    return cells

@@ -13,10 +13,11 @@ import torch
 from s3prl_sb.brains.classification import ClassificationBrain
 from s3prl_sb.dataio.collation import collate
 from s3prl_sb.lobes.heads.at_once import FitsAtOnce, Repeated
+from s3prl_sb.metrics.classification import accuracy
+from s3prl_sb.metrics.multi_label import mean_average_precision
 from s3prl_sb.startup.configuration import RecipeError
 
 BATCH = 64  # examples whose features are computed together
-MEAN, SPREAD = "mean_accuracy", "mean_accuracy_std"  # over the repeats of a head
 
 if TYPE_CHECKING:
     _Base = ClassificationBrain
@@ -31,35 +32,30 @@ class FittingBrain(_Base):
     as that class does. A recipe with such a head has ``total_steps`` and
     ``steps_per_epoch`` 1, and neither ``lr_search`` nor ``probe_layers``.
 
-    Of a :class:`~s3prl_sb.lobes.heads.at_once.Repeated` head, the metrics are those of
-    the mean probabilities; ``mean_accuracy`` is the mean accuracy of its classifiers
-    instead, and chooses, and ``mean_accuracy_std`` its standard deviation.
+    Of a :class:`~s3prl_sb.lobes.heads.at_once.Repeated` head, ``accuracy``, or the mean
+    average precision of any number of labels, is the mean over its classifiers; their
+    standard deviation is in ``accuracy_deviation``, and ``ensemble_accuracy`` is that
+    of the mean probabilities, as are all other metrics and the predictions.
 
     Raises
     ------
     RecipeError
-        If the examples have any number of labels, or there are several steps.
+        If there are several steps.
     """
 
     train_set = None  # while it is trained
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        head = self.raw_modules["head"]
+        # Several processes wrap the one in `modules`
+        self.head = head = self.raw_modules["head"]
         self.votes = []
         self.is_fitted_at_once = isinstance(head, FitsAtOnce)
         self.is_repeated = self.is_fitted_at_once and isinstance(head, Repeated)
-        if self.is_repeated:
-            self.metric = MEAN
-        name = type(head).__name__
-        if self.is_fitted_at_once and not isinstance(self, ClassificationBrain):
-            raise RecipeError(
-                f"head: {name} is for clips with one label, and these have any number. "
-                "Use another YAML of the recipe, such as xares.yaml."
-            )
+        self.has_one = isinstance(self, ClassificationBrain)
         if self.is_fitted_at_once and self.hparams.total_steps != 1:
             raise RecipeError(
-                f"total_steps: {name} is fitted in one step, not in "
+                f"total_steps: {type(head).__name__} is fitted in one step, not in "
                 f"{self.hparams.total_steps}. Give total_steps: 1."
             )
 
@@ -67,7 +63,7 @@ class FittingBrain(_Base):
         """Trains as other Brains do; first, it makes room for the training set."""
         if self.is_fitted_at_once:
             self.train_set = train_set
-            self.raw_modules["head"].reserve(len(train_set))
+            self.head.reserve(len(train_set))
         super().fit(epoch_counter, train_set, *args, **kwargs)
         self.train_set = None
 
@@ -81,11 +77,10 @@ class FittingBrain(_Base):
                 "fitted at once: leave them out."
             )
         self.on_fit_batch_start(batch, True)
-        head = self.raw_modules["head"]
         vectors, targets = self.training_vectors()
-        head.fit(vectors, targets, self.hparams.seed)
+        self.head.fit(vectors, targets, self.hparams.seed)
         with torch.no_grad():
-            logits = head(vectors[:, None], torch.ones(len(vectors)))
+            logits = self.head(vectors[:, None], torch.ones(len(vectors)))
             loss = self.loss(logits, targets)
         self.optimizer_step += 1
         self.on_fit_batch_end(batch, logits, loss, True)
@@ -100,15 +95,15 @@ class FittingBrain(_Base):
         vectors : torch.Tensor
             [examples, size].
         targets : torch.Tensor
-            [examples].
+            [examples], or [examples, labels].
         """
-        head, rows = self.raw_modules["head"], range(len(self.train_set))
-        vectors, targets = [], []
+        rows, vectors, targets = range(len(self.train_set)), [], []
         for start in range(0, len(rows), BATCH):
             examples = [self.train_set[row] for row in rows[start : start + BATCH]]
             batch = (self.train_set.collate or collate)(examples).to(self.device)
-            vectors.append(head.vectors(*self.compute_features(batch)))
-            targets.append(batch.label_encoded)
+            vectors.append(self.head.vectors(*self.compute_features(batch)))
+            one = self.has_one
+            targets.append(batch.label_encoded if one else batch.labels_encoded[0])
         return torch.cat(vectors), torch.cat(targets)
 
     # ------------------------------------------------------------- evaluation
@@ -121,27 +116,32 @@ class FittingBrain(_Base):
         """Returns the predictions of the head, and collects those of its parts."""
         if not self.is_repeated or stage == sb.Stage.TRAIN:
             return super().compute_forward(batch, stage)
-        head = self.raw_modules["head"]
         features, lens = self.compute_features(batch.to(self.device))
-        logits = head.each(features, lens)
-        self.votes.append(logits.argmax(-1).cpu())
-        return head.together(logits)
+        logits = self.head.each(features, lens)
+        self.votes.append(self.head.probabilities(logits).cpu())
+        return self.head.together(logits)
 
     def stage_stats(self, stage):
         """Returns the metrics, and the accuracies of the parts of the head."""
         stats = super().stage_stats(stage)
-        if self.is_repeated:
-            right = torch.cat(self.votes, dim=1) == self.true
-            accuracies = right.double().mean(1).tolist()
-            stats[MEAN] = statistics.fmean(accuracies)
-            spread = statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0
-            stats[SPREAD] = spread
-        return stats
+        if not self.is_repeated:
+            return stats
+        measure = self._accuracy if self.has_one else mean_average_precision
+        name = "accuracy" if self.has_one else "mean_average_precision"
+        values = [measure(each, self.true) for each in torch.cat(self.votes, dim=1)]
+        stats[f"ensemble_{name}"] = stats[name]
+        stats[name] = statistics.fmean(values)
+        spread = statistics.stdev(values) if len(values) > 1 else 0.0
+        return {**stats, f"{name}_deviation": spread}
+
+    @staticmethod
+    def _accuracy(scores, true):
+        return accuracy(scores.argmax(-1), true)
 
     def interface(self):
         """Returns what an export needs; also the sizes of a head fitted at once."""
         interface = super().interface()
         if self.is_fitted_at_once:
-            sizes = self.raw_modules["head"].sizes()
-            return {**interface, "head": {**interface["head"], **sizes}}
+            head = {**interface["head"], **self.head.sizes()}
+            return {**interface, "head": head}
         return interface

@@ -1,6 +1,7 @@
 """Search over keys of a recipe: a run for each point of a grid, and the best one again.
 
-The key ``grid`` has lists of values by key. Every point is an ordinary run, in a folder
+The key ``grid`` is a list of grids, each with lists of values by key, as
+scikit-learn's ``ParameterGrid`` takes it. Every point is an ordinary run, in a folder
 of its own, with the features that all share; so it resumes after a kill like any run.
 The best point in validation becomes the run: its training is repeated in the run's
 folder, to the same bits on a CPU, and the folders of the points are deleted.
@@ -42,8 +43,8 @@ def searched(train):
     Arguments
     ---------
     train : callable
-        Takes the command line of a recipe with the keys ``grid`` (lists of values by
-        key; null: no search), ``grid_points`` (number of points to draw; null: all) and
+        Takes the command line of a recipe with the keys ``grid`` (grids; null: no
+        search), ``grid_points`` (number of points to draw; null: all) and
         ``grid_each_fold`` (True: each fold has a search; False: the first fold's holds
         for all), and trains one run.
 
@@ -65,13 +66,13 @@ def searched(train):
     return run
 
 
-def points_of(grid, count=None, seed=0):
-    """Returns the points of a grid.
+def points_of(grids, count=None, seed=0):
+    """Returns the points of grids.
 
     Arguments
     ---------
-    grid : dict
-        Keys to lists of values.
+    grids : list of dict
+        Keys to lists of values, of each grid.
     count : int, optional
         Number of points to draw. Default: all.
     seed : int
@@ -80,16 +81,20 @@ def points_of(grid, count=None, seed=0):
     Returns
     -------
     list of dict
-        Keys to values.
+        Keys to values; each point once.
 
     Example
     -------
-    >>> points_of({"lr": [0.1, 0.01], "num_layers": [1]})
+    >>> points_of([{"lr": [0.1, 0.01], "num_layers": [1]}])
     [{'lr': 0.1, 'num_layers': 1}, {'lr': 0.01, 'num_layers': 1}]
-    >>> len(points_of({"lr": [0.1, 0.01], "num_layers": [1, 2]}, count=3))
+    >>> len(points_of([{"lr": [0.1, 0.01], "num_layers": [1, 2]}], count=3))
     3
     """
-    points = [dict(zip(grid, values)) for values in itertools.product(*grid.values())]
+    points: list[dict] = []
+    for grid in grids:
+        for values in itertools.product(*grid.values()):
+            point = dict(zip(grid, values))
+            points += [point] * (point not in points)
     if count is not None and count < len(points):
         points = random.Random(seed).sample(points, count)
     return points
@@ -97,25 +102,26 @@ def points_of(grid, count=None, seed=0):
 
 def _points(argv, hparams):
     """Returns the points that a command line searches, after checks of their keys."""
-    grid = plain(hparams["grid"])
-    if not grid:
+    grids = plain(hparams["grid"])
+    if not grids:
         return []
     file, _, overrides = parse(argv)
     recipe = Configuration(file, overrides)
-    for key, values in grid.items():
+    for key, values in (pair for grid in grids for pair in grid.items()):
         if key not in recipe.schema or not recipe.schema[key].is_plain:
             names = [name for name in recipe.schema if recipe.schema[name].is_plain]
             raise RecipeError(f"grid: there is no key '{key}'. {near(key, names)}")
         if not isinstance(values, list) or not values:
-            raise RecipeError(f"grid.{key} is a list of values, not {values!r}.")
+            raise RecipeError(f"grid: {key} is a list of values, not {values!r}.")
         for value in values:
             recipe.schema.check(key, value, "grid: ")
-    given = {*recipe.changes} - {"grid"}
-    given |= {"lr"} if hparams["lr_search"] else set()
+    fixed = {*recipe.changes}
+    fixed |= {"lr"} if hparams["lr_search"] else set()
     # A head that the command line gives need not have the arguments of the recipe's.
-    given |= {key for key in grid if "head" in given and not _is_used(key, recipe)}
-    grid = {key: values for key, values in grid.items() if key not in given}
-    return points_of(grid, hparams["grid_points"], hparams["seed"]) if grid else []
+    keys = {key for grid in grids for key in grid}
+    fixed |= {key for key in keys if "head" in fixed and not _is_used(key, recipe)}
+    grids = [{k: v for k, v in grid.items() if k not in fixed} for grid in grids]
+    return points_of(grids, hparams["grid_points"], hparams["seed"])
 
 
 def _is_used(key, recipe):
@@ -127,8 +133,7 @@ def _is_used(key, recipe):
 
 def _written(point):
     """Returns values as a command line has them."""
-    texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in point.items()}
-    return texts
+    return {k: v if isinstance(v, str) else json.dumps(v) for k, v in point.items()}
 
 
 def _best(argv, hparams, points, train):

@@ -251,7 +251,7 @@ def _prepare(kind, data_folder, save_folder, fold, skip_prep):
         )
     rate, known = _rate(folder), _vocabulary(folder)
     fixed = task["split_mode"] == SPLIT_MODES[0]
-    clips: dict[str, dict[str, Any]] = {}
+    clips, seen = {}, set()
     for number, split in enumerate(task["splits"], 1):
         source = os.path.join(folder, f"{split}.json")
         place = {"split": split} if fixed else {"fold": number}
@@ -259,13 +259,16 @@ def _prepare(kind, data_folder, save_folder, fold, skip_prep):
         for name, content in _content(source).items():
             labels = _labels(content, kind, task, known, f"{source}: '{name}'")
             stem = os.path.splitext(name)[0]
-            if stem in clips or stem in records:
+            if stem in seen:
                 raise ManifestError(f"{source}: '{name}' is in another split, too.")
+            seen.add(stem)
             wav = os.path.join(folder, rate, split, name)
             records[stem] = manifest.whole_file(wav, **labels, **place)
         clips.update(with_audio(records, split, source))
     named = [MEASURES.get(name, name) for name in task.get("evaluation") or ()]
-    return write_clips(clips, save_folder, VERSION, folder, fold, named)
+    return write_clips(
+        clips, save_folder, VERSION, folder, fold, measures=named, unseen=True
+    )
 
 
 def _content(path):

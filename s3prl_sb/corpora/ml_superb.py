@@ -325,7 +325,7 @@ def _records(paths, few_shot):
 
 
 def _with_samples(records, split):
-    """Returns the records whose files are more than a header, as some of swc are not."""
+    """Returns the records whose files have samples; some of swc have none."""
     empty = [n for n, r in records.items() if os.path.getsize(r["wav"]) < LEAST_BYTES]
     if empty:
         message = "%s: %d recordings are empty and are left out, as %s"

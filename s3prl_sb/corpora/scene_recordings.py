@@ -99,6 +99,11 @@ def prepare(folder: Path, save_folder: str) -> dict[str, str]:
     return manifest.finish(splits, save_folder, arguments, required=())
 
 
+def has_annotation(folder: Path) -> bool:
+    """Returns whether a folder has a file of annotation of one of the sets."""
+    return any(_files(folder, names) for names in NAMES.values())
+
+
 def _files(folder, names):
     """Returns ``{suffix: path}`` of the annotation of a set."""
     found = {}

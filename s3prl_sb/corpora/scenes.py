@@ -5,7 +5,10 @@ A folder of scenes has one of these layouts, which is found by its files:
 * that of ``s3prl-sb mix``: ``train.json``, ``valid.json`` and ``test.json``, scene
   manifests of :mod:`s3prl_sb.dataio.scenes`;
 * recordings with files of annotation for each set, see
-  :mod:`s3prl_sb.corpora.scene_recordings`.
+  :mod:`s3prl_sb.corpora.scene_recordings`;
+* DESED, see :mod:`s3prl_sb.corpora.desed`: events alone;
+* AMI or another corpus for diarization in the layouts of :mod:`s3prl_sb.corpora.ami`:
+  speakers, and words if :mod:`s3prl_sb.corpora.ami_words` finds them.
 
 Own tables have a row a turn, a word or an event:
 
@@ -32,13 +35,13 @@ from pathlib import Path
 from typing import Any
 
 from s3prl_sb.audio import headers
-from s3prl_sb.corpora import scene_recordings
+from s3prl_sb.corpora import ami, ami_words, desed, scene_recordings
 from s3prl_sb.corpora.completeness import check_folder
 from s3prl_sb.dataio import manifest, scenes, tables
 from s3prl_sb.dataio.manifest import SPLITS, ManifestError
 from s3prl_sb.dataio.rows import csv_cells, suffix
 from s3prl_sb.dataio.segment_times import read_time, time_columns
-from s3prl_sb.identity import locations
+from s3prl_sb.identity import digest, locations
 from s3prl_sb.terminal.messages import excerpt
 
 VERSION = "scenes/1"  # a change makes finished preparations stale
@@ -89,7 +92,7 @@ def prepare_scenes(
     folder = Path(check_folder(data_folder, "of the scenes"))
     files = {split: folder / f"{split}.json" for split in SPLITS}
     if not any(path.is_file() for path in files.values()):
-        return scene_recordings.prepare(folder, save_folder)
+        return _prepare_corpus(folder, save_folder)
     lacking = [path.name for path in files.values() if not path.is_file()]
     if lacking:
         raise ManifestError(
@@ -105,6 +108,39 @@ def prepare_scenes(
         return paths
     splits = {split: scenes.read_scenes(str(path)) for split, path in files.items()}
     scenes.check_kinds(splits, {split: str(path) for split, path in files.items()})
+    return manifest.finish(splits, save_folder, arguments, required=())
+
+
+def _prepare_corpus(folder, save_folder):
+    """Writes the manifests of recordings, DESED or AMI."""
+    inside = os.path.join(save_folder, "corpus")  # its own manifests
+    if any(folder.glob("**/metadata/validation/validation.tsv")):
+        paths, kind, words = desed.prepare_desed(str(folder), inside), "events", None
+    elif scene_recordings.has_annotation(folder) or not any(folder.rglob("*.rttm")):
+        return scene_recordings.prepare(folder, save_folder)
+    else:
+        paths, kind = ami.prepare_ami_sd(str(folder), inside), "segments"
+        words = ami_words.read_ami_words(folder)
+    arguments = {
+        "version": VERSION,
+        "data_folder": str(folder),
+        "sha256": {split: manifest.digest(path) for split, path in paths.items()},
+        "words": words and digest(words),
+    }
+    if finished := manifest.finished(save_folder, arguments):
+        return finished
+    splits = {}
+    for split, path in paths.items():
+        records = splits[split] = {}
+        for name, record in manifest.read(path).items():
+            content = {kind: record["segments"]}
+            if words is not None:
+                people = set(record["speakers"])
+                content["words"] = [w for w in words.get(name, ()) if w[0] in people]
+            records[name] = scenes.scene_record(
+                record["wav"], record["duration"], regions=record["regions"], **content
+            )
+        scenes.check_scenes(records, dict.fromkeys(records, path))
     return manifest.finish(splits, save_folder, arguments, required=())
 
 

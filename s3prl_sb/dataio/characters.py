@@ -5,7 +5,8 @@ Authors
 """
 
 from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.tokenizers import SPECIALS, CharacterTokenizer, MarkTokenizer
+from s3prl_sb.dataio.tokenizer import SPECIALS
+from s3prl_sb.dataio.tokenizers import CharacterTokenizer, MarkTokenizer
 
 
 def characters_of(texts, marks=(), upper=True):

@@ -162,8 +162,10 @@ def read_scenes(path: str, audio: bool = True) -> dict[str, dict[str, Any]]:
         record["wav"] = locations.in_folder(record["wav"], folder)
         record["word_times"] = record["word_times"] or WORD_TIMES[0]
         if record["speakers"] is None:
-            turns = record["segments"] if isinstance(record["segments"], list) else []
-            record["speakers"] = list(dict.fromkeys(turn[0] for turn in turns if turn))
+            entries = record["segments"]
+            turns = entries if isinstance(entries, list) else []
+            turns = [turn for turn in turns if _is_entry(turn, 3)]
+            record["speakers"] = list(dict.fromkeys(turn[0] for turn in turns))
         records[name] = record
     manifest.validate(records, path, required=(), audio=audio, lines=lines)
     check_scenes(records, {name: f"{path}:{line}" for name, line in lines.items()})

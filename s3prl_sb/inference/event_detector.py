@@ -4,7 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from s3prl_sb.dataio.timeline import FORMATS, Item
+from s3prl_sb.dataio.timeline import FORMATS
 from s3prl_sb.inference.frame_labeller import FrameLabeller
 from s3prl_sb.lobes.event_decoding import decode_events
 
@@ -50,11 +50,5 @@ class EventDetector(FrameLabeller):
 
     def _written(self, records, kind):
         """Returns records in a format of timelines."""
-        timelines = {
-            record["recording"]: [
-                Item("event", label, start, stop)
-                for label, start, stop in record["segments"]
-            ]
-            for record in records
-        }
+        timelines = {each["recording"]: self.timeline(each) for each in records}
         return FORMATS[kind](timelines)

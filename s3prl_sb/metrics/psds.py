@@ -12,15 +12,7 @@ cross-trigger of each other label whose events hold the share ``cttc`` of it. A 
 event is found if accepted detections cover the share ``gtc`` of it. The rates of found
 events and false positives over all thresholds give a curve of each label, monotonic by
 its best points; the score is the area under the mean of the curves minus ``alpha_st``
-standard deviations, up to ``e_max`` false positives an hour. The scenarios of DCASE's
-task 4, since 2021: the first asks for exact times, the second for no confusions.
-
-==========  =====  =====  ======  ==========  ==========
-scenario    dtc    gtc    cttc    alpha_ct    alpha_st
-==========  =====  =====  ======  ==========  ==========
-1           0.7    0.7            0           1
-2           0.1    0.1    0.3     0.5         1
-==========  =====  =====  ======  ==========  ==========
+standard deviations, up to ``e_max`` false positives an hour.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -35,6 +27,12 @@ from s3prl_sb.metrics.sound_events import PRECISION, Events
 from s3prl_sb.metrics.transcription import paired
 
 HOUR = 3600.0  # seconds; rates are an hour
+#: Arguments of :func:`psds` in the two scenarios of DCASE's task 4, 2021 to 2023: the
+#: first asks for exact times, the second for no confusions.
+SCENARIOS = {
+    "psds1": {"dtc": 0.7, "gtc": 0.7, "alpha_st": 1.0},
+    "psds2": {"dtc": 0.1, "gtc": 0.1, "cttc": 0.3, "alpha_ct": 0.5, "alpha_st": 1.0},
+}
 NO_SPANS = np.zeros((0, 2))
 
 
@@ -120,7 +118,7 @@ def psds(
     for each in events.values():
         seconds += [float((spans[:, 1] - spans[:, 0]).sum()) for spans in each]
     limits = (dtc, gtc, cttc if alpha_ct else None)
-    changes: list[list[np.ndarray]] = [[] for _ in labels]
+    changes = [[] for _ in labels]
     for name, values, _ in pairs:
         values = np.asarray(values)
         edges = np.arange(len(values) + 1) * frame_seconds
@@ -144,7 +142,7 @@ def _merged(events, labels):
     """Returns the times [events, 2] of each label, overlapping ones as one."""
     merged = []
     for label in labels:
-        spans: list[list[float]] = []
+        spans = []
         for start, stop in sorted((a, b) for name, a, b in events if name == label):
             if spans and start < spans[-1][1]:
                 spans[-1][1] = max(spans[-1][1], stop)

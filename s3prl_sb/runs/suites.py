@@ -18,6 +18,8 @@ from s3prl_sb.errors import UserError
 from s3prl_sb.runs.tasks import Metric, Task, unknown
 from s3prl_sb.storage.files import naming, read_text, read_yaml
 
+#: Results do not depend on this module, see :mod:`s3prl_sb.identity.code`.
+COMPUTES = False
 #: Suites whose tasks have plain ids; they come first in tables.
 SUPERB = ("superb", "superb_sg")
 SUFFIXES = (".yaml", ".yml")

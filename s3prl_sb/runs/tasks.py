@@ -7,6 +7,9 @@ Authors
 import difflib
 from typing import NamedTuple
 
+#: Results do not depend on this module, see :mod:`s3prl_sb.identity.code`.
+COMPUTES = False
+
 
 class Metric(NamedTuple):
     """A metric of a task.

@@ -8,6 +8,7 @@ import runpy
 from pathlib import Path
 
 from s3prl_sb import resources
+from s3prl_sb.analysis.item_tables import load_item_table
 from s3prl_sb.corpora.conversion_tables import load_conversion_table
 from s3prl_sb.corpora.fluent_speech_commands import load_intent_table
 from s3prl_sb.corpora.lexicon import load_phone_tables
@@ -24,6 +25,7 @@ from s3prl_sb.dataio.tables import load_table
 from s3prl_sb.dataio.translations import load_translation_table
 from s3prl_sb.dataio.utterance_values import load_value_table
 from s3prl_sb.inference.classifier import Classifier
+from s3prl_sb.inference.comparer import Comparer
 from s3prl_sb.inference.converter import Converter
 from s3prl_sb.inference.diarizer import Diarizer
 from s3prl_sb.inference.frame_labeller import FrameLabeller
@@ -92,6 +94,8 @@ def read(model, brain_class, hparams):
         check_speech({TEST: records}, {TEST: table})
     elif isinstance(model, Recognizer):
         records = load_scene_table(table)
+    elif isinstance(model, Comparer):
+        records = load_item_table(table, hparams.get("test_items"))
     elif isinstance(model, Separator):
         records = load_source_table(table, model.hparams.num_sources)
     elif isinstance(model, Converter):

@@ -8,8 +8,10 @@ import math
 import runpy
 
 from s3prl_sb import resources
+from s3prl_sb.analysis.discrimination import DiscriminationBrain
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.conversion_parts import vocoder_of
+from s3prl_sb.brains.events import CHOSEN
 from s3prl_sb.brains.frames import frame_pipes
 from s3prl_sb.brains.labels import category_pipe
 from s3prl_sb.brains.masking import KEYS, mixture_pipes
@@ -19,6 +21,7 @@ from s3prl_sb.brains.recognition_data import scene_pipes
 from s3prl_sb.brains.regression import value_keys
 from s3prl_sb.brains.retrieval import SETTINGS, RetrievalBrain
 from s3prl_sb.brains.seq2seq import text_pipes
+from s3prl_sb.brains.untrained import UntrainedBrain
 from s3prl_sb.dataio import clip_labels, conditions
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.enrolled_speakers import EnrolledSpeaker
@@ -32,6 +35,7 @@ from s3prl_sb.dataio.target_spectrogram import TargetSpectrogram
 from s3prl_sb.dataio.utterance_values import UtteranceValues
 from s3prl_sb.inference.converter import Converter
 from s3prl_sb.inference.diarizer import Diarizer
+from s3prl_sb.inference.event_detector import EventDetector
 from s3prl_sb.inference.frame_labeller import FrameLabeller
 from s3prl_sb.inference.intents import IntentClassifier
 from s3prl_sb.inference.judges import Judges
@@ -82,7 +86,7 @@ def brain_of(task, model=None):
         made
         for made in script.values()
         if isinstance(made, type)
-        and issubclass(made, (SSLBrain, RetrievalBrain))
+        and issubclass(made, (SSLBrain, UntrainedBrain))
         and getattr(made, "task", None) == task
         and made.__module__ == "a_recipe"
     ]
@@ -126,6 +130,8 @@ def measure(model, brain_class, hparams, run_opts, records, truth):
     """
     if issubclass(brain_class, RetrievalBrain):
         return _search(model, brain_class, hparams, run_opts, records, truth)
+    if issubclass(brain_class, DiscriminationBrain):
+        return _discriminate(model, brain_class, hparams, run_opts, records)
     task = brain_class, model, hparams, records, truth
     pipes, keys, options, best = _of_task(*task)
     heard = [*model.hparams.audio_pipes, *conditions.test_pipes(hparams)]
@@ -164,7 +170,7 @@ def _of_task(brain_class, model, hparams, records, truth):
     if isinstance(model, Converter):
         return _of_conversion(model, hparams, records)
     if isinstance(model, FrameLabeller):
-        return _of_frames(learned, hparams, records)
+        return _of_frames(model, hparams, records)
     if isinstance(model, Tagger):
         labels = list(learned.labels)
         check_known("labels", clip_labels.labels_of(records["test"]), labels)
@@ -210,13 +216,18 @@ def _of_conversion(model, hparams, records):
     return pipes, keys, options, {}
 
 
-def _of_frames(learned, hparams, records):
+def _of_frames(model, hparams, records):
     """Returns what :func:`_of_task` does for labels of frames."""
+    learned = model.hparams
     labels, is_multi_label = list(learned.labels), learned.threshold is not None
     check_known("label", labels_of(records["test"]), labels)
     pipes, keys = frame_pipes(hparams, records, labels, is_multi_label)
     best = {"threshold": learned.threshold} if is_multi_label else {}
-    return pipes, keys, {"labels": labels}, best
+    options = {"labels": labels}
+    if isinstance(model, EventDetector):
+        best = {name: getattr(learned, name) for name in CHOSEN}
+        options["references"] = records
+    return pipes, keys, options, best
 
 
 def _of_scenes(model, hparams, records):
@@ -298,4 +309,23 @@ def _search(model, brain_class, hparams, run_opts, records, truth):
     brain = made(hparams, run_opts)
     brain.threshold = hparams["valid"].get("threshold", math.inf)
     brain.search(records, truth)
+    return brain
+
+
+class _OneState(Measured):
+    """Mixin for ABX, with the chosen hidden state only."""
+
+    def finish(self, states, items):
+        (self.layer,) = self.layers
+        self.write_predictions(states["test"], items["test"])
+        self.finish_test(self.errors(states["test"], items["test"])[0])
+        return self.measured
+
+
+def _discriminate(model, brain_class, hparams, run_opts, records):
+    learned = model.hparams
+    hparams.update(layers=learned.layer, distance=learned.distance, cache="off")
+    made = type(brain_class.__name__, (_OneState, brain_class), {})
+    brain = made(hparams, run_opts)
+    brain.measure(records)
     return brain

@@ -104,7 +104,7 @@ def arguments(name, output, *options, **overrides):
 
 def on_test(given):
     """The options of ``s3prl-sb score`` for the tables of a run."""
-    names = ("test_csv", "documents_csv", "lexicon", "slots", "corpus")
+    names = ("test_csv", "test_items", "documents_csv", "lexicon", "slots", "corpus")
     listed = [(f"--{name}", str(given[name])) for name in names if name in given]
     return [part for pair in listed for part in pair]
 

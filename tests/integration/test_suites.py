@@ -1,4 +1,4 @@
-"""s3prl-sb bench with a suite of one's own: two tasks of one recipe."""
+"""s3prl-sb bench with a custom suite: two tasks of one recipe."""
 
 import json
 

@@ -41,6 +41,9 @@ def test_a_recipe_precedes_a_variant_of_another():
     names = ["SUPERB/ASR", "SUPERB/ST", "SUPERB/ST/asr"]
     assert find("asr", names) == "SUPERB/ASR"
     assert find("superb/st/asr", names) == "SUPERB/ST/asr"
+    assert find("asr", [*names, "ML-SUPERB/ASR"]) == "SUPERB/ASR"
+    assert find("ml-superb/asr", [*names, "ML-SUPERB/ASR"]) == "ML-SUPERB/ASR"
+    assert find("lid", ["SUPERB/ASR", "ML-SUPERB/LID"]) == "ML-SUPERB/LID"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 import soundfile
 
 from s3prl_sb import cli
+from s3prl_sb.corpora import toys
 from s3prl_sb.corpora.mixing import sources
 from s3prl_sb.corpora.mixing.activity import active_spans
 from s3prl_sb.corpora.mixing.folder import Mix, make_scenes, twins_of
@@ -22,6 +24,8 @@ from s3prl_sb.corpora.mixing.settings import MixError, Settings
 from s3prl_sb.corpora.mixing.sounds import Clip, RecordedSounds
 from s3prl_sb.corpora.mixing.speech import RecordedSpeech, Speech, Utterance
 from s3prl_sb.corpora.mixing.toy_sounds import KINDS, ToySounds
+from s3prl_sb.corpora.mixing.toy_speech import WORDS
+from s3prl_sb.corpora.scenes import prepare_scenes
 from s3prl_sb.dataio import manifest, scenes
 from s3prl_sb.errors import ManifestError
 
@@ -241,7 +245,6 @@ def test_killed_and_continued_in_two_processes(tmp_path):
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    assert not list((tmp_path / "killed").glob("test.json"))
     assert cli.main([*command, "--processes", "2"]) == 0
     assert cli.main(["mix", str(tmp_path / "whole"), *command[2:]]) == 0
     assert contents(tmp_path / "killed", "*.*") == contents(tmp_path / "whole", "*.*")
@@ -282,22 +285,45 @@ def esc(folder, folds=5):
             name = f"{fold}-1-A-{number}.wav"
             burst(folder / "audio" / name, [(1, 2)], seed=10 * fold + number)
             rows.append(f"{name},{fold},{number},{label},True,1,A")
-    (folder / "meta").mkdir()
+    (folder / "meta").mkdir(parents=True)
     (folder / "meta" / "esc50.csv").write_text("\n".join(rows))
     return str(folder)
 
 
 def test_folds_of_esc50_are_kept_apart(tmp_path):
-    source = sources.sound_source(esc(tmp_path), Settings())
+    source = sources.sound_source(esc(tmp_path / "five"), Settings())
     names = {
         split: sorted(c.name[0] for clips in labels.values() for c in clips)
         for split, labels in source.splits.items()
     }
     assert names == {"train": list("112233"), "valid": ["4"] * 2, "test": ["5"] * 2}
-    one = sources.sound_source(str(tmp_path), Settings(), ["rain"])
+    ten = sources.sound_source(esc(tmp_path / "ten", folds=10), Settings())
+    assert [c.name[:3] for c in ten.splits["test"]["dog"]] == ["10-"]
+    one = sources.sound_source(str(tmp_path / "five"), Settings(), ["rain"])
     assert one.labels("test") == ["rain"]
     with pytest.raises(MixError, match="no label 'rian'. Did you mean rain?"):
-        sources.sound_source(str(tmp_path), Settings(), ["rian"])
+        sources.sound_source(str(tmp_path / "five"), Settings(), ["rian"])
+
+
+def test_lists_of_events_and_of_several_labels(tmp_path):
+    records = {}
+    for i in range(5):
+        wav = burst(tmp_path / f"{i}.wav", [(0, 5)], seed=i)
+        records[f"a{i}"] = {"wav": wav, "events": [["dog", 1, 2], ["cat", 3, 3.5]]}
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps(records))
+    source = sources.sound_source(str(path), Settings())
+    rng = np.random.default_rng(0)
+    for split in SPLITS:
+        lengths = [len(source.draw(split, name, rng, 9)) for name in ("dog", "cat")]
+        assert lengths == [RATE, RATE // 2]
+    for i in range(5):
+        label = ["dog"] if i else ["dog", "cat"]
+        records[f"a{i}"] = {"wav": records[f"a{i}"]["wav"], "labels": label}
+    path.write_text(json.dumps(records))
+    source = sources.sound_source(str(path), Settings())
+    assert sum(len(source.splits[split]["dog"]) for split in SPLITS) == 4
+    assert source.labels("train") == ["dog"]
 
 
 def utterances(folder, people=5, words=False, name="list.json"):
@@ -477,3 +503,22 @@ def test_a_response_begins_with_the_direct_path():
         assert len(response) > 0.1 * RATE
         again = Room(np.random.default_rng(seed), RATE).response()
         assert (response == again).all()
+
+
+def test_toy_scenes_are_scenes(tmp_path):
+    pytest.importorskip("espeakng_loader")
+    small = {"train": 2, "valid": 1, "test": 1, "seconds": 3.0, "voices": 3}
+    folder = toys.make("scenes", tmp_path / "toy", **small)
+    paths = prepare_scenes(str(folder), str(tmp_path / "save"))
+    records = {split: scenes.read_scenes(path) for split, path in paths.items()}
+    assert [len(records[split]) for split in SPLITS] == [2, 1, 3]
+    said = {word for r in records["train"].values() for *_, word in r["words"]}
+    assert said <= {word.upper() for word in WORDS[:6]}
+    assert all(r["words"] for r in records["train"].values())
+
+
+def test_a_full_disk_is_found_first(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(MixError, match=r"scenes take about 0\.. GB, and the disk has"):
+        make_scenes(mix_of(tmp_path / "scenes"), {"train": 500})

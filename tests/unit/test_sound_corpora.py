@@ -399,6 +399,7 @@ def test_toys_with_splits(tmp_path):
     folder = made("nsynth", tmp_path / "nsynth", **sizes, pitches=4, seconds=0.2)
     train, _, test = load(nsynth.prepare_nsynth_pitch(folder, tmp_path / "t"))
     assert {r["label"] for r in test.values()} == {"48", "49", "50", "51"}
+    assert len(train) == 12
     train, _, _ = load(nsynth.prepare_nsynth_instrument(folder, tmp_path / "u"))
     assert {r["label"] for r in train.values()} == {"bass", "brass", "flute"}
 
@@ -408,3 +409,18 @@ def test_toy_crema_d(tmp_path):
     folder = made("crema_d", tmp_path / "crema", actors=5, sentences=1)
     train, valid, test = load(crema_d.prepare_crema_d(folder, tmp_path / "s", fold=5))
     assert (len(train), len(valid), len(test)) == (18, 6, 6)
+
+
+def test_toy_xares_has_every_task(tmp_path):
+    small = {"labels": 2, "clips": 1, "training": 6, "seconds": 0.1}
+    folder = made("xares", tmp_path / "toy", **small)
+    tasks = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    assert len(tasks) == 18
+    for task in tasks:
+        folds = xares.folds(folder / task)
+        fold = folds and folds[-1]
+        prepare = xares.prepare_xares
+        train, valid, test = load(prepare(folder / task, tmp_path / task, fold=fold))
+        key = "labels" if task == "fsd50k" else "label"
+        named = {str(record[key]) for record in (*train.values(), *test.values())}
+        assert len(named) >= 2 and valid, task

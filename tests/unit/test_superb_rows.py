@@ -8,10 +8,10 @@ import pytest
 
 from s3prl_sb.benchmark import (
     command,
-    configurations,
     layout,
     notes,
     plan,
+    remembered,
     requirements,
     run_entries,
     superb,
@@ -251,7 +251,7 @@ def test_another_version_of_a_recipe_is_another_row(bench, tmp_path):
 def test_lost_names_lose_no_runs(bench, tmp_path, damage):
     (tmp_path / "b.yaml").write_text("all: {total_steps: 20, steps_per_epoch: 20}")
     bench("--tasks KS SID --seed 0 --budget {}/b.yaml")
-    record = tmp_path / "out" / configurations.RECORD
+    record = tmp_path / "out" / remembered.RECORD
     record.unlink() if damage is None else record.write_text(damage)
     found, _ = bench("--tasks KS --seed 0")
     assert shown(found) == {

@@ -16,6 +16,7 @@ from s3prl_sb.benchmark import (
     plan,
     plots,
     rankings,
+    remembered,
     requirements,
     robustness,
     row_names,
@@ -467,7 +468,7 @@ def test_several_commands_add_rows_and_run_nothing_twice(bench):
 
 def test_names_that_are_lost_are_derived_from_the_runs(bench, tmp_path):
     bench("--tasks KS SID --heads ecapa --train_per_class 5 2")
-    (tmp_path / "out" / configurations.RECORD).unlink()
+    (tmp_path / "out" / remembered.RECORD).unlink()
     found, _, _ = bench("--tasks KS")
     names = list(states(found))
     assert names[0] == "mel" and len(names) == 3

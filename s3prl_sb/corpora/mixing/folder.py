@@ -85,6 +85,8 @@ class Mix:
     stems: bool = False
 
     def __post_init__(self):
+        self.speech = self.speech if self.settings.speakers[1] else None
+        self.sounds = self.sounds if self.settings.events[1] else None
         if self.speech is None and self.sounds is None:
             raise MixError("A scene needs speech or sounds: give --speech or --sounds.")
         if self.speech is None or self.sounds is None:  # all twins would be equal
@@ -93,7 +95,7 @@ class Mix:
 
     def identity(self) -> dict[str, Any]:
         """Returns JSON values that every scene depends on."""
-        parts = {"speech": self.speech, "sounds": self.sounds}
+        parts: dict[str, Any] = {"speech": self.speech, "sounds": self.sounds}
         parts["background"] = self.background
         return {
             "version": VERSION,
@@ -257,7 +259,7 @@ def make_scenes(
     jobs = [(split, i) for split, count in counts.items() for i in range(count)]
     bar = progress.bar(desc="Mixing", total=len(jobs), unit="scene", leave=False)
     with bar:
-        if workers == 1:
+        if min(workers, len(jobs)) <= 1:
             submit = here(mix)
             for job in jobs:
                 submit(job).result()

@@ -84,10 +84,10 @@ def lay_out(
     level = rng.uniform(*settings.level)
     background = rng.uniform(*settings.background)
     turns, events = [], []
-    if speech is not None and settings.speakers[1]:
+    if speech is not None:
         rng = random_generator(settings.seed, split, index, "speech")
         turns = _turns(settings, speech, split, rng, samples / settings.rate, level)
-    if sounds is not None and settings.events[1]:
+    if sounds is not None:
         rng = random_generator(settings.seed, split, index, "sounds")
         events = _events(settings, sounds, split, rng, samples)
     return Layout(samples, level, background, turns, events)

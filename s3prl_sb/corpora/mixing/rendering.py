@@ -45,7 +45,7 @@ class Rendered(NamedTuple):
         parts = [self.background]
         parts += self.speech.values() if kind != "sounds" else ()
         parts += self.sounds if kind != "speech" else ()
-        return np.sum(parts, axis=0, dtype=np.int32)
+        return np.asarray(np.sum(parts, axis=0, dtype=np.int32))
 
 
 def render(layout: Layout, noise: np.ndarray, rate: int, room: Room | None) -> Rendered:

@@ -107,7 +107,8 @@ def sound_source(
         "toy"; "none"; a folder of ESC-50 or ESC-10; a list (CSV, TSV, JSON) with
         ``wav``, ``label`` and optionally ``fold``, or with ``events``, [[label, start,
         stop], …]; or a folder with three of them, ``train.json`` and so on. Of the
-        folds, the last is for the test, the one before it for validation.
+        folds, the last is for the test, the one before it for validation. A clip with
+        several ``labels`` is not used.
     settings : Settings
         Numbers of the mix.
     labels : list of str
@@ -277,11 +278,13 @@ def _clips(records, source) -> Iterable[Clip]:
             offset = record["start"] or 0.0
             for label, start, stop in record["events"]:
                 yield Clip(name, record["wav"], offset + start, offset + stop, label)
-        elif record.get("label"):
-            label = str(record["label"])
-            yield Clip(name, record["wav"], record["start"], record["stop"], label)
-        else:
+            continue
+        labels = record.get("labels", [record.get("label")])
+        if labels == [None] or not isinstance(labels, list):
             raise MixError(f"{source}: '{name}' has no label. Add the column.")
+        if len(labels) == 1:  # of several it is not known which one sounds when
+            label = str(labels[0])
+            yield Clip(name, record["wav"], record["start"], record["stop"], label)
 
 
 def _chosen(clips, labels, source):
@@ -296,7 +299,7 @@ def _chosen(clips, labels, source):
 def _by_fold(records, clips, seed, source):
     """Returns ``{split: clips}`` by folds, or by chance where there are none."""
     folds = {name: record.get("fold") for name, record in records.items()}
-    numbers = sorted(set(folds.values()), key=str)
+    numbers = sorted(set(folds.values()), key=lambda fold: (len(str(fold)), str(fold)))
     if None not in numbers and len(numbers) >= len(SPLITS):
         of = dict(zip(reversed(numbers), ("test", "valid")))
         parts = {split: [] for split in SPLITS}

@@ -138,7 +138,7 @@ class RecordedSpeech:
         timed, said = (
             [getattr(u, key) is not None for u in every] for key in ("words", "text")
         )
-        self.word_times = None
+        self.word_times: str | None = None
         if all(timed) or all(said):
             self.word_times = "exact" if all(timed) else "estimated"
 

@@ -50,7 +50,7 @@ class ToySpeech:
     ['voice01']
     """
 
-    word_times = "exact"
+    word_times: str | None = "exact"
 
     def __init__(
         self,

@@ -36,9 +36,9 @@ def esc50(destination, labels=8, clips=4, seconds=2.0, seed=0):
     -------
     pathlib.Path
     """
-    if clips < 1 or labels < 2 or seconds < 0.1:
-        raise ValueError("At least 1 clip, 2 labels and 0.1 seconds are needed")
-    sounds, rows, jobs = ToySounds(labels), [], []
+    if clips < 1 or not 2 <= labels <= len(KINDS) or seconds < 0.1:
+        raise ValueError("At least 1 clip, 2 to 10 labels and 0.1 seconds are needed")
+    sounds, rows, jobs = ToySounds(), [], []
     kinds = list(KINDS)[:labels]
     numbers = ((f, n, k) for f in FOLDS for n in range(clips) for k in range(labels))
     for fold, number, target in numbers:

@@ -37,9 +37,9 @@ def fsd50k(
     -------
     pathlib.Path
     """
-    if min(train, valid, test) < 1 or labels < MOST:
-        raise ValueError(f"At least 1 clip of each set and {MOST} labels are needed")
-    sounds, jobs = ToySounds(labels), []
+    if min(train, valid, test) < 1 or not MOST <= labels <= len(KINDS):
+        raise ValueError("At least 1 clip of each set and 3 to 10 labels are needed")
+    sounds, jobs = ToySounds(), []
     truth = destination / "FSD50K.ground_truth"
     truth.mkdir()
     for part, sizes in {"dev": (train, valid), "eval": (test,)}.items():

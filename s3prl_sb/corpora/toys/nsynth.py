@@ -57,11 +57,13 @@ def nsynth(destination, train=240, valid=60, test=60, pitches=24, seconds=1.0, s
     if min(train, valid, test) < 1 or not 2 <= pitches <= 48:
         raise ValueError("At least 1 note of each set and 2 to 48 pitches are needed")
     jobs = []
-    for split, count in {"train": train, "valid": valid, "test": test}.items():
+    counts = {"train": train, "valid": valid, "test": test}
+    for first, (split, count) in zip((0, 800, 900), counts.items()):
         described = {}
         for number in range(count):
             pitch, family = 48 + number % pitches, list(FAMILIES)[number // pitches % 5]
-            instrument = f"{family}_synthetic_{number // (5 * pitches):03d}{split[0]}"
+            made = first + number // (5 * pitches)  # no instrument is in two sets
+            instrument = f"{family}_synthetic_{made:03d}"
             note = f"{instrument}-{pitch:03d}-100"
             described[note] = {
                 "note_str": note,

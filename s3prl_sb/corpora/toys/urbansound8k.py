@@ -39,9 +39,9 @@ def urbansound8k(destination, labels=10, clips=2, seconds=1.5, seed=0):
     -------
     pathlib.Path
     """
-    if clips < 1 or labels < 2 or seconds < 0.1:
-        raise ValueError("At least 1 clip, 2 labels and 0.1 seconds are needed")
-    sounds, rows, jobs = ToySounds(labels), [], []
+    if clips < 1 or not 2 <= labels <= len(KINDS) or seconds < 0.1:
+        raise ValueError("At least 1 clip, 2 to 10 labels and 0.1 seconds are needed")
+    sounds, rows, jobs = ToySounds(), [], []
     for fold in FOLDS:
         for number in range(clips * labels):
             source, target = 1000 * fold + number, number % labels

@@ -1,4 +1,4 @@
-"""Heads that are fitted to a whole training set at once: neighbors, few-shot probes.
+"""Contract of heads that are fitted to a whole training set at once.
 
 They have no learning rate and no batches; :mod:`s3prl_sb.brains.fitting` fits them.
 Features are means over time, so they are
@@ -10,27 +10,30 @@ Authors
 
 from typing import Protocol, runtime_checkable
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-
-from s3prl_sb.lobes.heads.pooling import MeanPooling, precise
 
 LEAST = 1e-10  # smallest probability, whose logarithm is finite
 
 
 @runtime_checkable
 class FitsAtOnce(Protocol):
-    """Head that is fitted in one step to the vectors of a whole training set."""
+    """Head that is fitted in one step to the vectors of a whole training set.
+
+    An example has one class, or any number of labels.
+    """
 
     def reserve(self, examples: int) -> None:
         """Makes room for a training set, before weights are loaded."""
+
+    def sizes(self) -> dict[str, int]:
+        """Returns the arguments that an export needs besides those of the recipe."""
 
     def vectors(self, features: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
         """Maps [batch, frames, size] and relative lengths [batch] to [batch, size]."""
 
     def fit(self, vectors: torch.Tensor, targets: torch.Tensor, seed: int) -> None:
-        """Fits it to vectors [examples, size] with classes [examples]."""
+        """Fits it to vectors [examples, size] with classes [examples], or with labels
+        [examples, classes]."""
 
 
 @runtime_checkable
@@ -43,346 +46,29 @@ class Repeated(Protocol):
     def together(self, logits: torch.Tensor) -> torch.Tensor:
         """Returns their mean probabilities as logits, [batch, classes]."""
 
-
-class NearestNeighbors(torch.nn.Module):
-    """The nearest training examples vote by their similarity; nothing is trained.
-
-    As in X-ARES (Zhang et al. 2025, https://arxiv.org/abs/2505.16369), the similarity
-    is the cosine, and the weight of a neighbor a softmax over those of all neighbors.
-
-    Arguments
-    ---------
-    input_size : int
-        Size of the features.
-    num_classes : int
-        Number of classes.
-    neighbors : int
-        Number of neighbors that vote.
-    temperature : float
-        Temperature of the softmax.
-    examples : int
-        Number of examples of the training set.
-
-    Note
-    ----
-    The training set is part of the head, in float32: a checkpoint holds it.
-
-    Example
-    -------
-    >>> head = NearestNeighbors(2, num_classes=2, neighbors=2, examples=3)
-    >>> vectors = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
-    >>> head.fit(vectors, torch.tensor([0, 0, 1]))
-    >>> head(torch.tensor([[[5.0, 0.0]], [[0.1, 1.0]]]), torch.ones(2)).argmax(-1)
-    tensor([0, 1])
-    """
-
-    linear = True
-
-    def __init__(
-        self,
-        input_size: int,
-        num_classes: int,
-        neighbors: int = 10,
-        temperature: float = 0.07,
-        examples: int = 1,
-    ):
-        super().__init__()
-        self.num_classes, self.neighbors = num_classes, neighbors
-        self.pooling = MeanPooling(input_size)
-        # A parameter, as an optimizer needs one; nothing trains it here
-        self.temperature = torch.nn.Parameter(torch.tensor(float(temperature)))
-        self.input_size = input_size
-        self.reserve(examples)
-
-    def reserve(self, examples: int) -> None:
-        """Makes room for a training set.
-
-        Arguments
-        ---------
-        examples : int
-            Number of examples.
-        """
-        self.register_buffer("memory", torch.zeros(examples, self.input_size))
-        self.register_buffer("classes", torch.zeros(examples, dtype=torch.long))
-
-    def sizes(self) -> dict[str, int]:
-        """Returns the arguments that an export needs besides those of the recipe."""
-        return {"examples": len(self.classes)}
-
-    def vectors(self, features: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
-        """Returns the means over time.
-
-        Arguments
-        ---------
-        features : torch.Tensor
-            [batch, frames, input_size].
-        lens : torch.Tensor
-            [batch], relative lengths.
-
-        Returns
-        -------
-        torch.Tensor
-            [batch, input_size].
-        """
-        return self.pooling(precise(features), lens)
-
-    @torch.no_grad()
-    def fit(self, vectors: torch.Tensor, targets: torch.Tensor, seed: int = 0) -> None:
-        """Keeps the training set.
-
-        Arguments
-        ---------
-        vectors : torch.Tensor
-            [examples, input_size].
-        targets : torch.Tensor
-            [examples], classes.
-        seed : int
-            Not used: nothing is drawn.
-        """
-        self.memory.copy_(F.normalize(vectors, dim=1))
-        self.classes.copy_(targets)
-
-    def forward(self, features: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
-        """Returns the logarithms of the shares of the votes.
-
-        Arguments
-        ---------
-        features : torch.Tensor
-            [batch, frames, input_size].
-        lens : torch.Tensor
-            [batch], relative lengths.
-
-        Returns
-        -------
-        torch.Tensor
-            [batch, num_classes].
-        """
-        with torch.autocast(features.device.type, enabled=False):
-            vectors = F.normalize(self.vectors(features, lens), dim=1)
-            count = min(self.neighbors, len(self.classes))
-            similar, nearest = (vectors @ self.memory.T).topk(count, dim=1)
-            weights = (similar / self.temperature).softmax(1)
-            votes = weights.new_zeros(len(weights), self.num_classes)
-            votes = votes.scatter_add(1, self.classes[nearest], weights)
-            return votes.clamp_min(LEAST).log()
+    def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        """Returns the probabilities of each, [repeats, batch, classes]."""
 
 
-class FewShotProbes(torch.nn.Module):
-    """Logistic regressions on a few examples of each class, drawn several times.
-
-    As in MAEB (the audio benchmark of mteb), each repeat draws a few training examples
-    of every class and fits a logistic regression by L-BFGS, with scikit-learn's
-    objective: the sum of the cross-entropy, and half the squared norm of the weights.
+def as_logits(probabilities: torch.Tensor, has_many: torch.Tensor) -> torch.Tensor:
+    """Returns logits of probabilities.
 
     Arguments
     ---------
-    input_size : int
-        Size of the features.
-    num_classes : int
-        Number of classes.
-    per_class : int
-        Examples of each class; all of a class that has fewer.
-    repeats : int
-        Number of draws.
-    max_iterations : int
-        Iterations of L-BFGS.
-
-    Example
-    -------
-    >>> head = FewShotProbes(2, num_classes=2, per_class=1, repeats=3)
-    >>> vectors = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
-    >>> head.fit(vectors, torch.tensor([0, 0, 1]), seed=1)
-    >>> head(torch.tensor([[[5.0, 0.0]], [[0.1, 1.0]]]), torch.ones(2)).argmax(-1)
-    tensor([0, 1])
-    """
-
-    linear = True
-
-    def __init__(
-        self,
-        input_size: int,
-        num_classes: int,
-        per_class: int = 8,
-        repeats: int = 10,
-        max_iterations: int = 100,
-    ):
-        super().__init__()
-        self.per_class, self.max_iterations = per_class, max_iterations
-        self.pooling = MeanPooling(input_size)
-        shape = repeats, num_classes
-        self.weight = torch.nn.Parameter(torch.randn(*shape, input_size) * 0.01)
-        self.bias = torch.nn.Parameter(torch.zeros(shape))
-
-    def reserve(self, examples: int) -> None:
-        """Does nothing: the training set is not kept."""
-
-    def sizes(self) -> dict[str, int]:
-        """Returns the arguments that an export needs besides those of the recipe."""
-        return {}
-
-    def vectors(self, features: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
-        """Returns the means over time, see :meth:`NearestNeighbors.vectors`."""
-        return self.pooling(precise(features), lens)
-
-    @torch.no_grad()
-    def fit(self, vectors: torch.Tensor, targets: torch.Tensor, seed: int = 0) -> None:
-        """Fits all logistic regressions.
-
-        Arguments
-        ---------
-        vectors : torch.Tensor
-            [examples, input_size].
-        targets : torch.Tensor
-            [examples], classes.
-        seed : int
-            Seed of the draws.
-        """
-        points, classes = vectors.double().cpu().numpy(), targets.cpu().numpy()
-        repeats, count = self.bias.shape
-        for repeat in range(repeats):
-            chosen = few_of_each(classes, self.per_class, (seed, repeat))
-            weight, bias = logistic_regression(
-                points[chosen], classes[chosen], count, self.max_iterations
-            )
-            self.weight[repeat] = torch.from_numpy(weight)
-            self.bias[repeat] = torch.from_numpy(bias)
-
-    def each(self, features: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
-        """Returns the logits of each classifier.
-
-        Arguments
-        ---------
-        features : torch.Tensor
-            [batch, frames, input_size].
-        lens : torch.Tensor
-            [batch], relative lengths.
-
-        Returns
-        -------
-        torch.Tensor
-            [repeats, batch, num_classes].
-        """
-        with torch.autocast(features.device.type, enabled=False):
-            vectors = self.vectors(features, lens)
-            return (
-                torch.einsum("bd,rcd->rbc", vectors, self.weight) + self.bias[:, None]
-            )
-
-    def together(self, logits: torch.Tensor) -> torch.Tensor:
-        """Returns the logarithms of the mean probabilities.
-
-        Arguments
-        ---------
-        logits : torch.Tensor
-            [repeats, batch, num_classes].
-
-        Returns
-        -------
-        torch.Tensor
-            [batch, num_classes].
-        """
-        return logits.softmax(-1).mean(0).clamp_min(LEAST).log()
-
-    def forward(self, features: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
-        """Returns the logarithms of the mean probabilities of all classifiers.
-
-        Arguments
-        ---------
-        features, lens
-            See :meth:`each`.
-
-        Returns
-        -------
-        torch.Tensor
-            [batch, num_classes].
-        """
-        return self.together(self.each(features, lens))
-
-
-def few_of_each(classes: np.ndarray, count: int, seed: tuple[int, ...]) -> np.ndarray:
-    """Draws a few examples of each class.
-
-    Arguments
-    ---------
-    classes : numpy.ndarray
-        [examples], whole numbers.
-    count : int
-        Examples of each class; all of a class that has fewer.
-    seed : tuple of int
-        Seed of the draw.
+    probabilities : torch.Tensor
+        [batch, classes].
+    has_many : torch.Tensor
+        Bool, a scalar: whether they are those of labels, each against all others.
 
     Returns
     -------
-    numpy.ndarray
-        Sorted indices.
+    torch.Tensor
+        [batch, classes]: a softmax, or a sigmoid, returns the probabilities.
 
     Example
     -------
-    >>> classes = np.array([0, 0, 0, 1, 2, 2])
-    >>> classes[few_of_each(classes, 2, (0, 1))].tolist()
-    [0, 0, 1, 2, 2]
+    >>> as_logits(torch.tensor([[0.2, 0.8]]), torch.tensor(True)).sigmoid()
+    tensor([[0.2000, 0.8000]])
     """
-    order = np.random.default_rng(seed).permutation(len(classes))
-    drawn = [order[classes[order] == each][:count] for each in np.unique(classes)]
-    return np.sort(np.concatenate(drawn))
-
-
-def logistic_regression(
-    points: np.ndarray, classes: np.ndarray, count: int, max_iterations: int = 100
-) -> tuple[np.ndarray, np.ndarray]:
-    """Fits a logistic regression as scikit-learn does with its default settings.
-
-    Arguments
-    ---------
-    points : numpy.ndarray
-        [examples, size], float64.
-    classes : numpy.ndarray
-        [examples], whole numbers below ``count``.
-    count : int
-        Number of classes. Of two, only the weights of the second are free.
-    max_iterations : int
-        Iterations of L-BFGS.
-
-    Returns
-    -------
-    weight : numpy.ndarray
-        [count, size].
-    bias : numpy.ndarray
-        [count].
-
-    Example
-    -------
-    >>> points = np.array([[0.0], [1.0], [2.0], [3.0]])
-    >>> weight, bias = logistic_regression(points, np.array([0, 0, 1, 1]), 2)
-    >>> weight.round(3).tolist()
-    [[0.0], [0.958]]
-    """
-    from scipy.optimize import minimize  # it takes long to import
-
-    examples, size = points.shape
-    first = 1 if count == 2 else 0  # class 0 of two has no weights
-    targets = np.eye(count)[classes]
-
-    def objective(flat):
-        weight = np.zeros((count, size + 1))
-        weight[first:] = flat.reshape(count - first, size + 1)
-        logits = points @ weight[:, :-1].T + weight[:, -1]
-        logits -= logits.max(1, keepdims=True)
-        total = np.exp(logits).sum(1, keepdims=True)
-        logarithms = logits - np.log(total)
-        loss = -(targets * logarithms).sum() + (weight[:, :-1] ** 2).sum() / 2
-        error = np.exp(logarithms) - targets
-        gradient = np.hstack([error.T @ points, error.sum(0)[:, None]])
-        gradient[:, :-1] += weight[:, :-1]
-        return loss / examples, gradient[first:].ravel() / examples
-
-    start = np.zeros((count - first) * (size + 1))
-    options = {
-        "maxiter": max_iterations,
-        "gtol": 1e-4,
-        "ftol": 64 * np.finfo(float).eps,
-    }
-    best = minimize(objective, start, jac=True, method="L-BFGS-B", options=options).x
-    weight = np.zeros((count, size + 1))
-    weight[first:] = best.reshape(count - first, size + 1)
-    return weight[:, :-1], weight[:, -1]
+    others = (1 - probabilities).clamp_min(LEAST).log()
+    return probabilities.clamp_min(LEAST).log() - others * has_many
