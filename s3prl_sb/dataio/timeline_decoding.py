@@ -63,6 +63,12 @@ class Decisions:
         :func:`~s3prl_sb.lobes.event_decoding.smooth`.
     min_event : float or dict
         Shorter events are left out, seconds.
+    window_seconds, overlap_seconds : float
+        Longer recordings are read in windows of this length, which share the second
+        one, see :mod:`s3prl_sb.inference.windows`.
+    speaker_similarity : float, optional
+        Least cosine of the vectors of one speaker in two windows. Default: it is taken
+        from each recording.
 
     Example
     -------
@@ -78,6 +84,9 @@ class Decisions:
     event_threshold: float | Mapping[str, float] = 0.5
     event_median: float | Mapping[str, float] = 0.0
     min_event: float | Mapping[str, float] = 0.0
+    window_seconds: float = 30.0
+    overlap_seconds: float = 5.0
+    speaker_similarity: float | None = None
 
     def of(self, label: str) -> tuple[float, float, float]:
         """Returns threshold, median and least length of an event."""

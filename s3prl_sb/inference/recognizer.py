@@ -22,18 +22,16 @@ from s3prl_sb.lobes.heads.recognizer import SceneOutput
 from s3prl_sb.lobes.time_alignment import align, count_frames
 from s3prl_sb.storage.file_names import file_stem
 
-WINDOW, OVERLAP = 30.0, 5.0  # seconds
-
 
 class Recognizer(SpeechModel):
     """Trained recognizer of speakers, words and events.
 
-    Recordings longer than ``window_seconds`` (30) are read in windows that share
-    ``overlap_seconds`` (5), so that the memory hardly grows with their length; see
-    :mod:`s3prl_sb.inference.windows`. Both are overrides of the export, and so is
-    ``speaker_similarity``, the least cosine of the vectors of one speaker::
+    Recordings of more than 30 s are read in windows of 30 s, so that the memory hardly
+    grows with their length; see :mod:`s3prl_sb.inference.windows`. All of
+    :class:`~s3prl_sb.dataio.timeline_decoding.Decisions` can be overridden::
 
-        Recognizer.from_hparams("exported", overrides={"window_seconds": 60})
+        overrides = {"decisions": {"window_seconds": 60}}
+        Recognizer.from_hparams("exported", overrides=overrides)
 
     Example
     -------
@@ -119,8 +117,8 @@ class Recognizer(SpeechModel):
         begin = start or 0.0
         end = samples / rate if stop is None else min(stop, samples / rate)
         length = self.decisions.frame_seconds
-        window = round(getattr(self.hparams, "window_seconds", WINDOW) / length)
-        overlap = round(getattr(self.hparams, "overlap_seconds", OVERLAP) / length)
+        window = round(self.decisions.window_seconds / length)
+        overlap = round(self.decisions.overlap_seconds / length)
         if not 0 < overlap <= window / 2:
             raise UserError(
                 f"overlap_seconds: windows of {window * length:g} s cannot share "
@@ -142,7 +140,7 @@ class Recognizer(SpeechModel):
             self.decisions.speaker_threshold,
             blank=0 if tokenizer is None else tokenizer.blank,
             space=None if space is None else tokenizer.indices[space],
-            similarity=getattr(self.hparams, "speaker_similarity", None),
+            similarity=self.decisions.speaker_similarity,
         )
         return (*joined, end - begin)
 
