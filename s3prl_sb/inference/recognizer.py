@@ -12,7 +12,13 @@ import numpy as np
 import torch
 
 from s3prl_sb.audio.headers import audio_info
-from s3prl_sb.dataio.timeline import FORMATS, Timeline, as_json, from_json
+from s3prl_sb.dataio.timeline import (
+    FORMATS,
+    Timeline,
+    as_json,
+    from_json,
+    prediction_files,
+)
 from s3prl_sb.dataio.timeline_decoding import Decisions, best_tokens, decode
 from s3prl_sb.errors import UserError
 from s3prl_sb.inference import windows
@@ -20,7 +26,6 @@ from s3prl_sb.inference.pretrained import OnError, Probabilities, SpeechModel
 from s3prl_sb.inference.recording_ids import recording_ids
 from s3prl_sb.lobes.heads.recognizer import SceneOutput
 from s3prl_sb.lobes.time_alignment import align, count_frames
-from s3prl_sb.storage.file_names import file_stem
 
 
 class Recognizer(SpeechModel):
@@ -181,10 +186,4 @@ class Recognizer(SpeechModel):
     def files(self, records: list[dict]) -> dict[str, str]:
         """Returns the timelines in all formats."""
         timelines = {each["recording"]: self.timeline(each) for each in records}
-        kinds = {"jsonl": "jsonl", "rttm": "rttm", "seglst.json": "seglst"}
-        kinds["tsv"] = "tsv"
-        texts = {f"hyp.{end}": FORMATS[kind](timelines) for end, kind in kinds.items()}
-        for name, items in timelines.items():
-            labels = FORMATS["audacity"]({name: items})
-            texts[f"{file_stem(name)}.audacity.txt"] = labels
-        return texts
+        return prediction_files(timelines)
