@@ -1,4 +1,4 @@
-"""Makes fixtures/word_attribution.json: cpWER and tcpWER of random segments by meeteval.
+"""Makes fixtures/word_attribution.json: random cpWER and tcpWER by meeteval.
 
     python tests/parity/make_word_attribution.py
 
