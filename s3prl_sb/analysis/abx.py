@@ -18,9 +18,9 @@ from s3prl_sb.analysis.errors import AnalysisError
 from s3prl_sb.analysis.items import Item
 from s3prl_sb.analysis.triples import MOST_ITEMS, MOST_SPEAKERS, TASKS, Triples
 from s3prl_sb.analysis.utterances import HiddenStates
-from s3prl_sb.lobes.warping import path_means
 from s3prl_sb.lobes.item_distances import FrameDistances, frames_between
 from s3prl_sb.lobes.networks.precision import full_precision
+from s3prl_sb.lobes.warping import path_means
 from s3prl_sb.terminal import progress
 
 logger = logging.getLogger(__name__)

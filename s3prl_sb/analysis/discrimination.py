@@ -30,7 +30,6 @@ logger = logging.getLogger(__name__)
 
 #: Choices of the key ``speakers`` to tasks.
 SPEAKERS = {"both": TASKS, "within": TASKS[:1], "across": TASKS[1:]}
-OPTIONS = ("distance", "most_items", "most_speakers")
 DEBUGGED = 4  # utterances of a set in a --debug run
 
 
@@ -138,9 +137,15 @@ class DiscriminationBrain(UntrainedBrain):
         shutil.rmtree(own, ignore_errors=True)
 
     def _options(self):
-        options = {name: getattr(self.hparams, name) for name in OPTIONS}
-        bars = {"progressbar": if_main_process(), "device": self.device}
-        return {"tasks": self.tasks, "seed": self.hparams.seed, **options, **bars}
+        return {
+            "tasks": self.tasks,
+            "seed": self.hparams.seed,
+            "distance": self.hparams.distance,
+            "most_items": self.hparams.most_items,
+            "most_speakers": self.hparams.most_speakers,
+            "device": self.device,
+            "progressbar": if_main_process(),
+        }
 
     def errors(self, states, items):
         """Returns the metrics of each hidden state of a set.

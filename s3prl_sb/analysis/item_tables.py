@@ -91,7 +91,7 @@ def prepare_item_tables(
     save_folder: str,
     skip_prep: bool = False,
 ) -> dict[str, str]:
-    """Writes ``valid.json`` and ``test.json`` of a user's own lists.
+    """Writes ``valid.json`` and ``test.json`` of custom lists.
 
     Arguments
     ---------

@@ -31,7 +31,6 @@ RATE = 16000  # Hz, of waveform and spectrogram without an upstream
 CONTEXT = 1.0  # seconds
 WIDEST = 32.0  # inches of the time axis
 LONGEST = 60.0  # seconds of a PNG
-WAYS_OUT = "--start and --stop, or HTML."
 
 
 class PictureError(UserError, ValueError):
@@ -165,7 +164,8 @@ class Picture:
         if ending == ".png" and last - first > LONGEST:
             raise PictureError(
                 f"{last - first:.0f} s are too long for a PNG, which shows up to "
-                f"{LONGEST:.0f} s: choose {WAYS_OUT}"
+                f"{LONGEST:.0f} s: draw an excerpt (--start and --stop of s3prl-sb "
+                "plot), or write HTML."
             )
         return first, last
 

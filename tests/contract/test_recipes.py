@@ -10,6 +10,7 @@ import torch
 from speechbrain.utils.run_opts import RunOptions
 
 from s3prl_sb import resources
+from s3prl_sb.analysis.discrimination import SPEAKERS
 from s3prl_sb.brains import verification
 from s3prl_sb.brains.cache_budget import AUTO
 from s3prl_sb.brains.caching import KINDS
@@ -38,6 +39,7 @@ from s3prl_sb.hyperyaml import programs
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.lobes.dtw import DISTANCES
 from s3prl_sb.lobes.featurizer import Featurizer
+from s3prl_sb.lobes.item_distances import DISTANCES as ITEM_DISTANCES
 from s3prl_sb.lobes.permutation_invariant import DISTANCES as MASK_LOSSES
 from s3prl_sb.lobes.scene_losses import ORDERS
 from s3prl_sb.lobes.schedules import SHAPES
@@ -222,7 +224,8 @@ READ_BY = {
     "duration": DURATIONS,
     "metric": METRICS_OF_TEXTS,
     "classes": tuple(CLASSES),
-    "distance": tuple(DISTANCES),
+    "distance": (*DISTANCES, *ITEM_DISTANCES),
+    "speakers": tuple(SPEAKERS),
     "precision": tuple(PRECISIONS),
     "scheduler": tuple(SHAPES),
     "target": tuple(TRANSLATION_TARGETS),

@@ -193,9 +193,10 @@ def test_detector_decodes_and_writes(monkeypatch):
     record = {"wav": "x/b.wav", "recording": "x/b", "segments": found}
     assert detector.line(record) == "x/b\t0.500\t1.000\ta dog\nx/b\t0.500\t1.500\tcat"
     files = detector.files([record, {**record, "recording": "c", "segments": []}])
-    assert set(files) == {"hyp.tsv", "hyp.jsonl", "x-b.txt", "c.txt"}
-    assert files["x-b.txt"].splitlines()[0].split("\t")[2] == "a dog"
-    assert files["c.txt"] == ""
+    labels = "x--b.audacity.txt", "c.audacity.txt"
+    assert set(files) == {"hyp.tsv", "hyp.jsonl", *labels}
+    assert files[labels[0]].splitlines()[0].split("\t")[2] == "a dog"
+    assert files[labels[1]] == ""
 
 
 def test_labels_are_those_of_all_sets(tmp_path):
@@ -211,10 +212,12 @@ def test_labels_are_those_of_all_sets(tmp_path):
         "train_pipes": [],
         "eval_pipes": [],
         "seed": 0,
+        "choose_by": "psds1",
     }
     splits, options = events.event_splits(hparams)
     assert options["labels"] == ["a dog", "cat", "rain"]
     assert set(options["references"]) == {"valid", "test"}
+    assert options["choose_by"] == "psds1"
     made = splits["valid"].data
     assert (
         made["valid"]["segments"] == options["references"]["valid"]["valid"]["segments"]

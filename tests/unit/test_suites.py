@@ -100,7 +100,8 @@ def mine(tmp_path):
 def test_a_suite_of_this_package(name, tmp_path):
     suite = suites.suite(name)
     assert suite.about and suite.paper.startswith("https://")
-    assert suites.task_names(name) == [task.name for task in suite.tasks.values()]
+    assert suites.names_in("tasks", name) == [t.name for t in suite.tasks.values()]
+    assert suites.names_in("budgets", name) == list(suite.budgets)
     ids = list(suite.tasks)
     found, before = data.read_data("toy", tmp_path, ids)
     assert set(found) == {i for i, task in suite.tasks.items() if task.toy}
@@ -294,6 +295,14 @@ def test_a_variant_for_all_tasks_that_have_it(mine, tmp_path):
     assert row.name() == ["variant=any_to_any, lr=0.5"]
 
 
+def test_keys_of_the_suite_that_a_variant_lacks(mine, monkeypatch):
+    monkeypatch.setattr(keys, "schema", lambda task, variant: ["lr"])
+    chosen = {"variant": "small", "batch_size": 8, "lr": 1}
+    assert keys.without_lacking(KS, chosen) == {"variant": "small", "lr": 1}
+    assert keys.without_lacking(NOISY, chosen) == chosen  # not of its suite
+    assert keys.without_lacking(KS, {"batch_size": 8}) == {"batch_size": 8}
+
+
 # ----------------------------------------------------------------------- the table
 def finish(run, accuracy, **more):
     run.command()
@@ -402,6 +411,8 @@ def test_completion(mine):
     assert offered("bench", "superb_") == ["superb_sg"]
     assert "superb" not in offered("bench", "superb", "")
     assert offered("bench", "superb", "--tasks", "S") == ["SID", "SF", "SD"]
+    assert offered("superb", "--budget", "") == ["mini", "full"]
+    assert offered("bench", str(mine), "--budget", "t") == ["tiny"]
     tasks = offered("bench", str(mine), "--tasks", "")
     assert tasks == ["KS", "noisy", "VC", "search", "all"]
     assert offered("bench", "superb", "--upstream", "fbank_") == ["fbank_no_cmvn"]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""ABX on LibriSpeech: how well hidden states discriminate phones.
+"""LibriSpeech ABX: how well hidden states discriminate phones.
 
 > python train.py hparams/train.yaml --upstream hubert_base --data_folder DIR
 

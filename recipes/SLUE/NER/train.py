@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""SLUE named entities: the words of a speech, and who, what and where in them.
+"""SLUE named entities: what is said, with the names, places and dates in it.
 
 > python train.py hparams/train.yaml --upstream hubert_base --data_folder DIR
 
