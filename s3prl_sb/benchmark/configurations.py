@@ -23,6 +23,7 @@ from s3prl_sb.benchmark.keys import (
     schema,
     settings,
     variant_of,
+    without_lacking,
 )
 from s3prl_sb.benchmark.row_names import words_of_changes
 from s3prl_sb.hyperyaml.nodes import plain
@@ -99,7 +100,8 @@ class RowConfiguration:
         """
         if task in self.refused:
             return None
-        return {**self.budget.get(task, {}), **self.changes.get(task, {})}
+        keys = {**self.budget.get(task, {}), **self.changes.get(task, {})}
+        return without_lacking(task, keys)
 
     def value(self, key):
         """Returns the value of a key, if all tasks with data that have it share it.

@@ -160,6 +160,27 @@ def own_variant(keys):
     return keys
 
 
+def without_lacking(task, keys):
+    """Returns keys without those of the suite that a chosen variant lacks.
+
+    Arguments
+    ---------
+    task : str
+        Id such as "KS".
+    keys : dict
+        Keys and values.
+
+    Returns
+    -------
+    dict
+    """
+    if variant_of(keys) is None:
+        return keys
+    declared = {VARIANT, *schema(task, variant_of(keys))}
+    of_suite = task_of(task).keys
+    return {k: v for k, v in keys.items() if k in declared or k not in of_suite}
+
+
 def is_trained(task, variant=None):
     """Returns whether a task trains, so that the learning rate matters.
 

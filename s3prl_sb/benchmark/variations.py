@@ -20,6 +20,7 @@ from s3prl_sb.benchmark.keys import (
     schema,
     settings,
     variant_of,
+    without_lacking,
 )
 from s3prl_sb.benchmark.row_names import AMOUNTS
 from s3prl_sb.benchmark.shared_keys import check_names, choosing, fitting, merged
@@ -170,6 +171,10 @@ def _variation(common, varied, specific, before):
         chosen[task] = {key: wanted[key] for key in (*mine, *own)}
     applied, refused = fitting(chosen, before, where)
     refused |= misfits
+    for task, keys in before.items():
+        for key in without_lacking(task, {**keys, **variants[task]}):
+            if key != VARIANT and key not in recipes[task]:
+                refused.setdefault(task, f"its variant has no {key}")
     for task, key in itertools.product(before, varied):
         if key not in recipes[task]:
             refused.setdefault(task, f"its recipe has no {key}")

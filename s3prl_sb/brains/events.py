@@ -28,7 +28,7 @@ from s3prl_sb.storage.files import write_text
 
 TIMELINES = 4  # number of plotted recordings
 KINDS = ("segment", "onset", "event")  # of scores
-CHOSEN = ("threshold", "median", "min_duration")  # in validation
+DECODING = ("threshold", "median", "min_duration")  # in validation
 
 
 class EventBrain(MultiLabelFrameBrain):
@@ -110,13 +110,14 @@ class EventBrain(MultiLabelFrameBrain):
         if stage == sb.Stage.VALID:
             self.decoding = self._chosen()
         elif "threshold" in self.best:
-            self.decoding = tuple(float(self.best[name]) for name in CHOSEN)
+            self.decoding = tuple(float(self.best[name]) for name in DECODING)
         self.threshold, median, _ = self.decoding
-        self.found = self._decoded(self._smoothed(median))
+        smoothed = self._smoothed(median)
+        self.found = self._decoded(smoothed)
         stats = self._measures(self.found, KINDS)
         for name in self.scenarios:
-            stats[name] = self._psds(median, SCENARIOS[name])
-        return {**stats, **dict(zip(CHOSEN, self.decoding))}
+            stats[name] = self._psds(smoothed, SCENARIOS[name])
+        return {**stats, **dict(zip(DECODING, self.decoding))}
 
     def _chosen(self):
         """Returns the (threshold, median, shortest event) of the highest score, of
@@ -167,9 +168,9 @@ class EventBrain(MultiLabelFrameBrain):
             kinds=kinds,
         )
 
-    def _psds(self, median, scenario):
+    def _psds(self, smoothed, scenario):
         score = psds(
-            self._smoothed(median),
+            smoothed,
             self.events,
             self.seconds,
             self.frame_seconds,
@@ -238,7 +239,9 @@ class EventBrain(MultiLabelFrameBrain):
         """Returns a detector of events with the chosen decoding."""
         interface = super().interface()
         interface["class"] = "s3prl_sb.inference.event_detector.EventDetector"
-        interface["hparams"].update(zip(CHOSEN, self.decoding), utterance_labels=False)
+        interface["hparams"].update(
+            zip(DECODING, self.decoding), utterance_labels=False
+        )
         return interface
 
 
@@ -248,7 +251,7 @@ def event_splits(hparams):
     Arguments
     ---------
     hparams : dict
-        Settings, see :func:`s3prl_sb.brains.frames.frame_splits`.
+        Settings, see :func:`s3prl_sb.brains.frames.frame_splits`; ``choose_by``.
 
     Returns
     -------
@@ -258,7 +261,7 @@ def event_splits(hparams):
         :func:`~s3prl_sb.brains.frames.frame_splits`.
     options : dict
         ``labels``, sorted, of all sets: one that does not occur in training is never
-        found; ``references``, the records of validation and test.
+        found; ``references``, the records of validation and test; ``choose_by``.
     """
     records = read_splits(hparams, key=None)
     whole = manifest.read(manifest.paths_in(hparams["save_folder"])["train"])
@@ -266,6 +269,7 @@ def event_splits(hparams):
     labels = sorted(set().union(*map(labels_of, (whole, *references.values()))))
     pipes, keys = frame_pipes(hparams, records, labels, multi_label=True)
     options = {"labels": labels, "references": references}
+    options["choose_by"] = hparams.get("choose_by")
     return make_splits(hparams, records, pipes, keys), options
 
 

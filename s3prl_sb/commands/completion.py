@@ -122,14 +122,13 @@ def _of_option(verb, action, named):
     suites of a benchmark."""
     if "--upstream" in action.option_strings:
         return upstreams()
-    if (verb, action.dest) == ("superb", "tasks"):
-        return [
-            *(task for name in suites.SUPERB for task in suites.task_names(name)),
-            "all",
-            "sg",
-        ]
-    if (verb, action.dest) == ("bench", "tasks"):
-        return [*(task for name in named for task in suites.task_names(name)), "all"]
+    if verb in ("bench", "superb") and action.dest in ("tasks", "budget"):
+        block = {"tasks": "tasks", "budget": "budgets"}[action.dest]
+        of = suites.SUPERB if verb == "superb" else named
+        found = [name for suite in of for name in suites.names_in(block, suite)]
+        groups = ["all", "sg"] if verb == "superb" else ["all"]
+        more = groups if action.dest == "tasks" else ["full"]
+        return list(dict.fromkeys([*found, *more]))
     return [str(choice) for choice in action.choices or ()]
 
 

@@ -33,7 +33,11 @@ def add_arguments(parser):
         "CSV or JSON with wav, label and perhaps fold",
     )
     sources.add_argument(
-        "--labels", nargs="+", default=(), help="labels of --sounds (default: all)"
+        "--labels",
+        nargs="+",
+        metavar="NAME",
+        default=(),
+        help="labels of --sounds (default: all)",
     )
     sources.add_argument(
         "--background",
@@ -91,11 +95,12 @@ def _add_scenes(group):
     )
     group.add_argument(
         "--twins",
-        nargs="+",
+        nargs="*",
+        metavar="SET",
         choices=SPLITS,
         default=("test",),
         help="sets whose scenes also come with speech only and sounds only "
-        "(default: test)",
+        "(default: test; without SET: none)",
     )
     group.add_argument(
         "--stems", action="store_true", help="write each part of a scene too"

@@ -12,6 +12,7 @@ Authors
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from s3prl_sb.errors import ManifestError
 from s3prl_sb.storage.files import FileError, read_json
 from s3prl_sb.terminal.messages import few
 
+logger = logging.getLogger(__name__)
+
 MEASURES = "measures"  # in the stamp of a preparation
 
 
@@ -35,6 +38,7 @@ def write_clips(
     fold: int | None = None,
     measures: Sequence[str] = ("accuracy",),
     places: Mapping[str, str] | None = None,
+    unseen: bool = False,
 ) -> dict[str, str]:
     """Writes ``train.json``, ``valid.json`` and ``test.json`` of a corpus of clips.
 
@@ -55,6 +59,9 @@ def write_clips(
         Names of the corpus' metrics; the first one is that of the task.
     places : dict, optional
         ``{id: "file:line"}`` for errors.
+    unseen : bool
+        Whether a label may occur in validation or test alone: its clips count as errors
+        of a model, and the log has a warning.
 
     Returns
     -------
@@ -64,8 +71,8 @@ def write_clips(
     Raises
     ------
     ManifestError
-        For a fold that does not exist, a split without clips, and a label that does
-        not occur in training.
+        For a fold that does not exist, a split without clips, and, without ``unseen``,
+        a label that does not occur in training.
 
     Example
     -------
@@ -91,7 +98,9 @@ def write_clips(
         return paths
     splits = split_clips(clips, data_folder, fold)
     labelled = all("label" in record for record in clips.values())
-    if labelled:
+    if labelled and unseen:
+        _warn_of_unseen(splits, data_folder)
+    elif labelled:
         check_classes(splits, places=lambda split: places or {})
     for records in splits.values():
         headers.add_durations(records.values())
@@ -123,13 +132,14 @@ def split_clips(
     """
     if not clips:
         raise ManifestError(f"{source}: has no clips. Is it the folder of the corpus?")
+    roles: dict[Any, str]
     if any("split" in record for record in clips.values()):
         if fold is not None:
             raise ManifestError(f"{source}: has fixed splits. Leave out fold {fold}.")
-        roles = {name: name for name in SPLITS}
-        key = "split"
+        key, roles = "split", dict(zip(SPLITS, SPLITS))
     else:
-        key, roles = "fold", roles_of_folds({r["fold"] for r in clips.values()}, fold)
+        key, folds = "fold", {record["fold"] for record in clips.values()}
+        roles = roles_of_folds(folds, fold)
     splits: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in SPLITS}
     for name, record in clips.items():
         rest = {k: v for k, v in record.items() if k != "split"}
@@ -142,7 +152,7 @@ def split_clips(
     return splits
 
 
-def roles_of_folds(folds: set[int] | Sequence[int], fold: int | None) -> dict[int, str]:
+def roles_of_folds(folds: set[int] | Sequence[int], fold: int | None) -> dict[Any, str]:
     """Returns the split that each fold belongs to.
 
     Arguments
@@ -201,6 +211,16 @@ def measures_of(save_folder: str) -> list[str]:
         return [str(name) for name in stamp["arguments"].get(MEASURES, [])]
     except (FileError, KeyError, AttributeError):
         return []
+
+
+def _warn_of_unseen(splits, source):
+    """Logs a warning for labels that do not occur in training."""
+    seen = {record["label"] for record in splits["train"].values()}
+    for split in SPLITS[1:]:
+        unseen = {record["label"] for record in splits[split].values()} - seen
+        if unseen:
+            message = "%s: labels of %s that do not occur in training: %s"
+            logger.warning(message, source, split, few(sorted(unseen)))
 
 
 def _digest(clips):

@@ -251,8 +251,7 @@ def _prepare(kind, data_folder, save_folder, fold, skip_prep):
         )
     rate, known = _rate(folder), _vocabulary(folder)
     fixed = task["split_mode"] == SPLIT_MODES[0]
-    clips: dict[str, dict[str, Any]] = {}
-    seen: set[str] = set()
+    clips, seen = {}, set()
     for number, split in enumerate(task["splits"], 1):
         source = os.path.join(folder, f"{split}.json")
         place = {"split": split} if fixed else {"fold": number}
@@ -267,7 +266,9 @@ def _prepare(kind, data_folder, save_folder, fold, skip_prep):
             records[stem] = manifest.whole_file(wav, **labels, **place)
         clips.update(with_audio(records, split, source))
     named = [MEASURES.get(name, name) for name in task.get("evaluation") or ()]
-    return write_clips(clips, save_folder, VERSION, folder, fold, named)
+    return write_clips(
+        clips, save_folder, VERSION, folder, fold, measures=named, unseen=True
+    )
 
 
 def _content(path):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from s3prl_sb.dataio.rttm import rttm_lines
+from s3prl_sb.storage.file_names import file_stem
 
 TYPES = ("speaker", "word", "event")
 
@@ -309,6 +310,41 @@ FORMATS: dict[str, Writer] = {
     "audacity": audacity,
     "tsv": tsv,
 }
+
+
+#: Names of the files of predictions, by format.
+ENDINGS = {"jsonl": "jsonl", "rttm": "rttm", "seglst": "seglst.json", "tsv": "tsv"}
+
+
+def prediction_files(
+    recordings: Timelines, formats: Iterable[str] = tuple(ENDINGS)
+) -> dict[str, str]:
+    """Returns files of predicted timelines.
+
+    Arguments
+    ---------
+    recordings : dict
+        Recording ids to timelines.
+    formats : list of str
+        Among :data:`ENDINGS`.
+
+    Returns
+    -------
+    dict
+        Names to texts: ``hyp`` with the ending of each format, and a file of labels of
+        Audacity for each recording.
+
+    Example
+    -------
+    >>> list(prediction_files({"a": []}, ["tsv"]))
+    ['hyp.tsv', 'a.audacity.txt']
+    """
+    texts = {f"hyp.{ENDINGS[kind]}": FORMATS[kind](recordings) for kind in formats}
+    labels = {
+        f"{file_stem(name)}.audacity.txt": audacity({name: items})
+        for name, items in recordings.items()
+    }
+    return {**texts, **labels}
 
 
 def _text(lines):

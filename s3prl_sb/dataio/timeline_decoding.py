@@ -63,6 +63,12 @@ class Decisions:
         :func:`~s3prl_sb.lobes.event_decoding.smooth`.
     min_event : float or dict
         Shorter events are left out, seconds.
+    window_seconds, overlap_seconds : float
+        Longer recordings are read in windows of this length, which share the second
+        one, see :mod:`s3prl_sb.inference.windows`.
+    speaker_similarity : float, optional
+        Least cosine of the vectors of one speaker in two windows. Default: it is taken
+        from each recording.
 
     Example
     -------
@@ -78,6 +84,9 @@ class Decisions:
     event_threshold: float | Mapping[str, float] = 0.5
     event_median: float | Mapping[str, float] = 0.0
     min_event: float | Mapping[str, float] = 0.0
+    window_seconds: float = 30.0
+    overlap_seconds: float = 5.0
+    speaker_similarity: float | None = None
 
     def of(self, label: str) -> tuple[float, float, float]:
         """Returns threshold, median and least length of an event."""
@@ -125,7 +134,8 @@ def decode(
     list of Item
         Speakers are "speaker1", "speaker2", … in the order of the columns. A word
         begins with the first frame of its first token and ends with the last frame of
-        its last one. Tracks of speakers that have no turn have no words.
+        its last one, and lies in the turns that it overlaps. Tracks of speakers that
+        have no turn have no words.
 
     Example
     -------
@@ -134,21 +144,52 @@ def decode(
     ('speaker', 'speaker1', 0.0, 1.0)
     """
     items: Timeline = []
-    active = None
+    turns: Timeline = []
     if activity is not None:
-        probabilities = _numpy(activity)
-        turns = speaker_items(probabilities, decisions, duration)
-        active = {turn.label for turn in turns}
-        items += turns
+        turns = speaker_items(_numpy(activity), decisions, duration)
+    items += turns
     if events is not None:
         items += event_items(_numpy(events), decisions, duration)
     if words is not None:
         best = words if isinstance(words, BestTokens) else best_tokens(words)
         for number, track in enumerate(zip(*best), 1):
             name = f"speaker{number}"
-            if active is None or name in active:
-                items += word_items(BestTokens(*track), name, decisions, duration)
+            said = word_items(BestTokens(*track), name, decisions, duration)
+            own = [turn for turn in turns if turn.label == name]
+            items += said if activity is None else within(own, said)
     return ordered(items)
+
+
+def within(turns: Timeline, words: Timeline) -> Timeline:
+    """Limits words to the turns of their speaker: tokens may begin in the silence
+    before a turn, which tells a network nothing.
+
+    Arguments
+    ---------
+    turns : list of Item
+        Turns of the speaker.
+    words : list of Item
+        Words of the speaker.
+
+    Returns
+    -------
+    list of Item
+        A word that overlaps turns lies within the first and the last of them; others
+        stay where they are. Without turns there are no words.
+
+    Example
+    -------
+    >>> turn = Item("speaker", "ann", 1.0, 3.0)
+    >>> within([turn], [Item("word", "hi", 0.0, 1.5, "ann")])[0][2:4]
+    (1.0, 1.5)
+    """
+    result = []
+    for word in words if turns else ():
+        near = [t for t in turns if t.start < word.stop and t.stop > word.start]
+        start = max(word.start, min((t.start for t in near), default=word.start))
+        stop = min(word.stop, max((t.stop for t in near), default=word.stop))
+        result.append(word._replace(start=start, stop=stop))
+    return result
 
 
 def best_tokens(words: Any) -> BestTokens:

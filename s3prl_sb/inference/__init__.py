@@ -9,6 +9,7 @@ The class that :func:`load` returns depends on the task:
 
 ===============  ===========================================================
 KS, SID, ER      :class:`~s3prl_sb.inference.classifier.Classifier`
+HEAR/scene       the same, or :class:`~s3prl_sb.inference.tagger.Tagger`
 IC               :class:`~s3prl_sb.inference.intents.IntentClassifier`
 PR, ASR          :class:`~s3prl_sb.inference.transcriber.Transcriber`
 ST               :class:`~s3prl_sb.inference.translator.Translator`

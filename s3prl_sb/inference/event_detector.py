@@ -4,11 +4,11 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from s3prl_sb.dataio.timeline import FORMATS
+from s3prl_sb.dataio.timeline import FORMATS, prediction_files
 from s3prl_sb.inference.frame_labeller import FrameLabeller
 from s3prl_sb.lobes.event_decoding import decode_events
 
-FILES = {"hyp.tsv": "tsv", "hyp.jsonl": "jsonl"}  # names to formats
+FILES = ("tsv", "jsonl")  # formats
 
 
 class EventDetector(FrameLabeller):
@@ -36,19 +36,13 @@ class EventDetector(FrameLabeller):
     def line(self, record):
         """Returns lines of the recording, onset, offset (seconds) and label, between
         tabs."""
-        rows = self._written([record], "tsv").splitlines()
+        rows = FORMATS["tsv"](self._timelines([record])).splitlines()
         return "\n".join(rows[1:])  # without the names of the columns
 
     def files(self, records):
         """Returns ``hyp.tsv``, DESED's table, ``hyp.jsonl``, and the labels of each
         recording for Audacity."""
-        files = {name: self._written(records, kind) for name, kind in FILES.items()}
-        for record in records:
-            name = f"{record['recording'].replace('/', '-')}.txt"
-            files[name] = self._written([record], "audacity")
-        return files
+        return prediction_files(self._timelines(records), FILES)
 
-    def _written(self, records, kind):
-        """Returns records in a format of timelines."""
-        timelines = {each["recording"]: self.timeline(each) for each in records}
-        return FORMATS[kind](timelines)
+    def _timelines(self, records):
+        return {each["recording"]: self.timeline(each) for each in records}

@@ -12,7 +12,13 @@ import numpy as np
 import torch
 
 from s3prl_sb.audio.headers import audio_info
-from s3prl_sb.dataio.timeline import FORMATS, Timeline, as_json, from_json
+from s3prl_sb.dataio.timeline import (
+    FORMATS,
+    Timeline,
+    as_json,
+    from_json,
+    prediction_files,
+)
 from s3prl_sb.dataio.timeline_decoding import Decisions, best_tokens, decode
 from s3prl_sb.errors import UserError
 from s3prl_sb.inference import windows
@@ -20,20 +26,17 @@ from s3prl_sb.inference.pretrained import OnError, Probabilities, SpeechModel
 from s3prl_sb.inference.recording_ids import recording_ids
 from s3prl_sb.lobes.heads.recognizer import SceneOutput
 from s3prl_sb.lobes.time_alignment import align, count_frames
-from s3prl_sb.storage.file_names import file_stem
-
-WINDOW, OVERLAP = 30.0, 5.0  # seconds
 
 
 class Recognizer(SpeechModel):
     """Trained recognizer of speakers, words and events.
 
-    Recordings longer than ``window_seconds`` (30) are read in windows that share
-    ``overlap_seconds`` (5), so that the memory hardly grows with their length; see
-    :mod:`s3prl_sb.inference.windows`. Both are overrides of the export, and so is
-    ``speaker_similarity``, the least cosine of the vectors of one speaker::
+    Recordings of more than 30 s are read in windows of 30 s, so that the memory hardly
+    grows with their length; see :mod:`s3prl_sb.inference.windows`. All of
+    :class:`~s3prl_sb.dataio.timeline_decoding.Decisions` can be overridden::
 
-        Recognizer.from_hparams("exported", overrides={"window_seconds": 60})
+        overrides = {"decisions": {"window_seconds": 60}}
+        Recognizer.from_hparams("exported", overrides=overrides)
 
     Example
     -------
@@ -119,8 +122,8 @@ class Recognizer(SpeechModel):
         begin = start or 0.0
         end = samples / rate if stop is None else min(stop, samples / rate)
         length = self.decisions.frame_seconds
-        window = round(getattr(self.hparams, "window_seconds", WINDOW) / length)
-        overlap = round(getattr(self.hparams, "overlap_seconds", OVERLAP) / length)
+        window = round(self.decisions.window_seconds / length)
+        overlap = round(self.decisions.overlap_seconds / length)
         if not 0 < overlap <= window / 2:
             raise UserError(
                 f"overlap_seconds: windows of {window * length:g} s cannot share "
@@ -142,7 +145,7 @@ class Recognizer(SpeechModel):
             self.decisions.speaker_threshold,
             blank=0 if tokenizer is None else tokenizer.blank,
             space=None if space is None else tokenizer.indices[space],
-            similarity=getattr(self.hparams, "speaker_similarity", None),
+            similarity=self.decisions.speaker_similarity,
         )
         return (*joined, end - begin)
 
@@ -183,10 +186,4 @@ class Recognizer(SpeechModel):
     def files(self, records: list[dict]) -> dict[str, str]:
         """Returns the timelines in all formats."""
         timelines = {each["recording"]: self.timeline(each) for each in records}
-        kinds = {"jsonl": "jsonl", "rttm": "rttm", "seglst.json": "seglst"}
-        kinds["tsv"] = "tsv"
-        texts = {f"hyp.{end}": FORMATS[kind](timelines) for end, kind in kinds.items()}
-        for name, items in timelines.items():
-            labels = FORMATS["audacity"]({name: items})
-            texts[f"{file_stem(name)}.audacity.txt"] = labels
-        return texts
+        return prediction_files(timelines)

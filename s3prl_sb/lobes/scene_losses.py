@@ -1,4 +1,4 @@
-"""Losses of a recognizer of scenes, each a mean over annotated frames.
+"""Losses of a recognizer of scenes, each a mean over what is annotated.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -155,10 +155,10 @@ def word_loss(
     Returns
     -------
     loss : torch.Tensor
-        Sum over tracks, mean over the frames of recordings with words; 0 if there are
-        none.
+        Mean over the tokens, and one end of each track, of the recordings whose words
+        are annotated; 0 if there are none.
     count : torch.Tensor
-        Number of these frames.
+        Number of these tokens and ends.
 
     Note
     ----
@@ -170,7 +170,7 @@ def word_loss(
     >>> known = torch.tensor([True])
     >>> loss, count = word_loss(log_probs, [[[1], []]], known, torch.ones(1))
     >>> round(loss.item(), 3), count.item()  # 10 and 1 of 81 alignments
-    (1.622, 4)
+    (2.162, 3)
     """
     frames = (lens * log_probs.shape[2]).round().long()
     rows = [tokens for recording in tracks for tokens in recording]
@@ -187,9 +187,9 @@ def word_loss(
         reduction="none",
         zero_infinity=True,
     ).view(log_probs.shape[:2])
-    counted = frames * known.to(frames.device)
-    total = (each.sum(1) * known.to(each.device)).sum()
-    return total / counted.sum().clamp_min(1), counted.sum()
+    known = known.to(each.device).unsqueeze(1)
+    count = ((sizes.to(each.device).view(each.shape) + 1) * known).sum()
+    return (each * known).sum() / count.clamp_min(1), count
 
 
 def _mean(each, counted):

@@ -118,7 +118,7 @@ def psds(
     for each in events.values():
         seconds += [float((spans[:, 1] - spans[:, 0]).sum()) for spans in each]
     limits = (dtc, gtc, cttc if alpha_ct else None)
-    changes: list[list[np.ndarray]] = [[] for _ in labels]
+    changes = [[] for _ in labels]
     for name, values, _ in pairs:
         values = np.asarray(values)
         edges = np.arange(len(values) + 1) * frame_seconds
@@ -142,7 +142,7 @@ def _merged(events, labels):
     """Returns the times [events, 2] of each label, overlapping ones as one."""
     merged = []
     for label in labels:
-        spans: list[list[float]] = []
+        spans = []
         for start, stop in sorted((a, b) for name, a, b in events if name == label):
             if spans and start < spans[-1][1]:
                 spans[-1][1] = max(spans[-1][1], stop)

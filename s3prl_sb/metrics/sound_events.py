@@ -310,7 +310,7 @@ def _roll(events, labels, count, resolution):
 
 def _by_label(events):
     """Returns the times [events, 2] of each label."""
-    times: dict[str, list[tuple[float, float]]] = {}
+    times = {}
     for label, start, stop in events:
         times.setdefault(label, []).append((start, stop))
     return {label: np.array(each, dtype=np.float64) for label, each in times.items()}

@@ -178,14 +178,14 @@ def _compared(predicted, true, kinds):
     found = {}
     for kind in kinds:
         p, t = (_items(side, kind) for side in (predicted, true))
-        # A speaker without a partner is equal to nobody
-        names = [mapping.get(_name(item), (_name(item),)) for item in p]
         if kind == "event":
-            names = [item.label for item in p]
-        others = [item.label if kind == "event" else _name(item) for item in t]
+            same = _equal([i.label for i in p], [i.label for i in t])
+        else:
+            # A speaker without a partner is equal to nobody
+            names = [mapping.get(_name(item), (_name(item),)) for item in p]
+            same = _equal(names, [_name(item) for item in t])
         close = _near(p, t) if kind == "word" else _overlapping(p, t)
-        same = [[name == other for other in others] for name in names]
-        pairs = _most_pairs(close & np.array(same, bool).reshape(close.shape))
+        pairs = _most_pairs(close & same)
         found[kind] = Matches(pairs, len(p), len(t))
     return found
 
@@ -249,8 +249,17 @@ def _overlapping(predicted, true):
 def _near(predicted, true):
     middles = _times(predicted).mean(1)[:, None], _times(true).mean(1)[None]
     near = np.abs(middles[0] - middles[1]) <= DISTANCE + TINY
-    texts = [[p.label == t.label for t in true] for p in predicted]
-    return near & np.array(texts, bool).reshape(near.shape)
+    return near & _equal([item.label for item in predicted], [i.label for i in true])
+
+
+def _equal(one, other):
+    """Returns which values of two lists are equal, [values, values]."""
+    numbers: dict = {}
+    rows, columns = (
+        np.array([numbers.setdefault(value, len(numbers)) for value in values], int)
+        for values in (one, other)
+    )
+    return rows[:, None] == columns[None]
 
 
 def _most_pairs(allowed):

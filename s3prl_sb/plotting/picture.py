@@ -22,7 +22,7 @@ from s3prl_sb.dataio.timeline import TYPES, Item
 from s3prl_sb.errors import UserError
 from s3prl_sb.lobes.featurizer import chosen_layers
 from s3prl_sb.lobes.networks.attention_maps import AttentionError, AttentionMaps
-from s3prl_sb.plotting import panels
+from s3prl_sb.plotting import panels, timeline_panels
 from s3prl_sb.plotting.pages import write_pages
 from s3prl_sb.plotting.sheet import WIDTH, Sheet
 
@@ -31,7 +31,6 @@ RATE = 16000  # Hz, of waveform and spectrogram without an upstream
 CONTEXT = 1.0  # seconds
 WIDEST = 32.0  # inches of the time axis
 LONGEST = 60.0  # seconds of a PNG
-WAYS_OUT = "--start and --stop, or HTML."
 
 
 class PictureError(UserError, ValueError):
@@ -165,7 +164,8 @@ class Picture:
         if ending == ".png" and last - first > LONGEST:
             raise PictureError(
                 f"{last - first:.0f} s are too long for a PNG, which shows up to "
-                f"{LONGEST:.0f} s: choose {WAYS_OUT}"
+                f"{LONGEST:.0f} s: draw an excerpt (--start and --stop of s3prl-sb "
+                "plot), or write HTML."
             )
         return first, last
 
@@ -229,7 +229,7 @@ class Picture:
         for kind in TYPES:
             own = [lane for lane in rows if lane[0] == kind]
             if own:
-                drawn = _drawn(panels.items, items, own, people, sheet)
+                drawn = _drawn(timeline_panels.items, items, own, people, sheet)
                 sheet.panel(0.22 * len(own), drawn)
 
     def _add_states(self, sheet, around, limits):

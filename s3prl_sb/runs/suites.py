@@ -17,6 +17,7 @@ from s3prl_sb import resources
 from s3prl_sb.errors import UserError
 from s3prl_sb.runs.tasks import Metric, Task, unknown
 from s3prl_sb.storage.files import naming, read_text, read_yaml
+from s3prl_sb.storage.yaml_texts import own_yaml_of
 
 #: Results do not depend on this module, see :mod:`s3prl_sb.identity.code`.
 COMPUTES = False
@@ -36,8 +37,8 @@ KEYS = {
 }
 NEEDED = ("title", "tasks")
 NAME = re.compile(r"[^\s/.,:]+")  # of a task
-#: The block of the tasks in a file, and their names.
-TASKS = re.compile(r"^tasks:[^\n]*\n((?:[ #][^\n]*\n|\n)*)", re.M)
+#: A block of a file, with the names in it.
+BLOCK = r"^{}:[^\n]*\n((?:[ #][^\n]*\n|\n)*)"
 _own: dict[str, Path] = {}  # names of the user's suites to their files
 
 
@@ -196,7 +197,9 @@ def suite(name):
     if name in _own:  # which may be anybody's
         content = read_yaml(file, WHAT, FIX, kind=dict, typ="safe")
     else:
-        content = _quickly(file)
+        text = read_text(file, WHAT)
+        with naming(file, WHAT):
+            content = own_yaml_of(text)
     for key, value in content.items():
         if key not in KEYS:
             raise SuiteError(f"{file}: {unknown('key', key, KEYS)}")
@@ -221,14 +224,6 @@ def suite(name):
         budgets=content.get("budgets") or {},
         published=tables if isinstance(tables, list) else [tables],
     )
-
-
-def _quickly(file):
-    """Reads a file of this package by the parser in C, in a tenth of the time."""
-    import ruamel.yaml
-
-    with naming(file, WHAT):
-        return ruamel.yaml.YAML(typ="safe").load(read_text(file, WHAT))
 
 
 def _task(file, name, entry):
@@ -259,11 +254,13 @@ def _task(file, name, entry):
     return Task(str(name), **{**entry, "metrics": metrics})
 
 
-def task_names(name):
-    """Returns the names of a suite's tasks without parsing its file.
+def names_in(block, name):
+    """Returns the names of a suite's tasks or budgets without parsing its file.
 
     Arguments
     ---------
+    block : str
+        "tasks" or "budgets".
     name : str
         Name of an installed suite, or of a file.
 
@@ -274,14 +271,14 @@ def task_names(name):
 
     Example
     -------
-    >>> task_names("superb_sg")
+    >>> names_in("tasks", "superb_sg")
     ['ST', 'OOD-ASR', 'VC', 'SS', 'SE']
     """
     file = Path(name) if str(name).endswith(SUFFIXES) else _installed(name)
     try:
-        block = TASKS.search(file.read_text("utf-8"))
+        found = re.search(BLOCK.format(block), file.read_text("utf-8"), re.M)
     except (OSError, UnicodeDecodeError):
         return []
-    inside = block[1] if block else ""
+    inside = found[1] if found else ""
     indent = re.search(r"^( +)[^\s#]", inside, re.M)
     return re.findall(rf"^{indent[1]}([^\s#][^:]*):", inside, re.M) if indent else []

@@ -11,7 +11,7 @@ from s3prl_sb import resources
 from s3prl_sb.analysis.discrimination import DiscriminationBrain
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.conversion_parts import vocoder_of
-from s3prl_sb.brains.events import CHOSEN
+from s3prl_sb.brains.events import DECODING
 from s3prl_sb.brains.frames import frame_pipes
 from s3prl_sb.brains.labels import category_pipe
 from s3prl_sb.brains.masking import KEYS, mixture_pipes
@@ -225,7 +225,7 @@ def _of_frames(model, hparams, records):
     best = {"threshold": learned.threshold} if is_multi_label else {}
     options = {"labels": labels}
     if isinstance(model, EventDetector):
-        best = {name: getattr(learned, name) for name in CHOSEN}
+        best = {name: getattr(learned, name) for name in DECODING}
         options["references"] = records
     return pipes, keys, options, best
 

@@ -24,6 +24,7 @@ from s3prl_sb.brains.retrieval_sets import conditioned
 from s3prl_sb.brains.transcription import METRICS as METRICS_OF_TEXTS
 from s3prl_sb.commands import recipe_help
 from s3prl_sb.corpora import speech_commands
+from s3prl_sb.corpora.clip_corpora import CLIP_CORPORA
 from s3prl_sb.corpora.iemocap import SESSIONS
 from s3prl_sb.corpora.lexicon import UNKNOWN_WORDS
 from s3prl_sb.corpora.libri2mix_separation import prepare_libri2mix_ss
@@ -256,7 +257,8 @@ def read_by(key, choice, tmp_path):
         assert Featurizer(3, choice).layers
     elif key == "corpus":
         sources = [f.joinpath("train.py").read_text("utf-8") for f in RECIPES.values()]
-        assert any(f'"{choice}": prepare_' in source for source in sources)
+        named = any(f'"{choice}": prepare_' in source for source in sources)
+        assert named or choice in CLIP_CORPORA or f'== "{choice}"' in str(sources)
     elif key == "test_conditions_of":
         assert conditioned({"test_noise": {"snr": 5}, key: choice})
     elif key == "weight_decay_on":

@@ -1,5 +1,8 @@
-"""Makes ``fixtures/word_attribution.json`` with meeteval: cpWER and tcpWER of random
-segments. Run it in an environment with meeteval 0.4.3.
+"""Makes fixtures/word_attribution.json: random cpWER and tcpWER by meeteval.
+
+    python tests/parity/make_word_attribution.py
+
+needs `pip install meeteval==0.4.3`, in an environment of its own.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -9,11 +12,7 @@ import json
 import random
 from pathlib import Path
 
-from meeteval.io import SegLST
-from meeteval.wer import cp_word_error_rate
-from meeteval.wer.wer.time_constrained import tcp_word_error_rate
-
-HERE = Path(__file__).parent
+FIXTURE = Path(__file__).parent / "fixtures" / "word_attribution.json"
 WORDS = "a by cat door eleven fourteen".split()
 CASES = 120
 
@@ -59,6 +58,8 @@ def single_words(rows):
 
 def seglst(rows):
     """Returns segments as meeteval takes them."""
+    from meeteval.io import SegLST
+
     keys = ("speaker", "start_time", "end_time", "words")
     return SegLST([{**dict(zip(keys, row)), "session_id": "a"} for row in rows])
 
@@ -76,6 +77,9 @@ def numbers(errors):
 
 def main():
     """Writes the fixture."""
+    from meeteval.wer import cp_word_error_rate
+    from meeteval.wer.wer.time_constrained import tcp_word_error_rate
+
     cases = []
     for number in range(CASES):
         draw = random.Random(number)
@@ -99,8 +103,7 @@ def main():
                 "tcp": numbers(tcp),
             }
         )
-    path = HERE / "fixtures" / "word_attribution.json"
-    path.write_text(json.dumps(cases, separators=(",", ":")) + "\n", "utf-8")
+    FIXTURE.write_text(json.dumps(cases, separators=(",", ":")) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Manifests of clips, own tables with any number of labels, and passes."""
 
 import json
+import logging
 
 import numpy
 import pytest
@@ -49,13 +50,17 @@ def test_what_is_wrong_with_splits(wav, tmp_path):
         write([{"fold": n} for n in (1, 2, 3)])
 
 
-def test_a_label_that_training_lacks_is_an_error_of_its_place(wav, tmp_path):
+def test_a_label_that_training_lacks_is_an_error_of_its_place(wav, tmp_path, caplog):
     made = clips(wav, [{"fold": n} for n in (1, 2, 3)])
     made["2"]["label"] = "cat"
     with pytest.raises(ManifestError, match="list.csv:7: '2': label 'cat' is unseen"):
         clip_folds.write_clips(
             made, tmp_path, "v", "/corpus", 3, places={"2": "list.csv:7"}
         )
+    caplog.set_level(logging.WARNING)
+    paths = clip_folds.write_clips(made, tmp_path, "v", "/corpus", 3, unseen=True)
+    assert manifest.read(paths["test"])["2"]["label"] == "cat"
+    assert "labels of test that do not occur in training: cat" in caplog.text
 
 
 def test_measures_of_other_manifests(tmp_path):

@@ -11,8 +11,10 @@ import torch
 from s3prl_sb.brains import events
 from s3prl_sb.brains.events import EventBrain
 from s3prl_sb.brains.multi_label_frames import MultiLabelFrameBrain
+from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.time_map import TimeMap
 from s3prl_sb.inference.event_detector import EventDetector
+from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.metrics.psds import SCENARIOS, psds
 from s3prl_sb.startup.configuration import RecipeError
 
@@ -191,6 +193,32 @@ def test_detector_decodes_and_writes(monkeypatch):
     record = {"wav": "x/b.wav", "recording": "x/b", "segments": found}
     assert detector.line(record) == "x/b\t0.500\t1.000\ta dog\nx/b\t0.500\t1.500\tcat"
     files = detector.files([record, {**record, "recording": "c", "segments": []}])
-    assert set(files) == {"hyp.tsv", "hyp.jsonl", "x-b.txt", "c.txt"}
-    assert files["x-b.txt"].splitlines()[0].split("\t")[2] == "a dog"
-    assert files["c.txt"] == ""
+    labels = "x--b.audacity.txt", "c.audacity.txt"
+    assert set(files) == {"hyp.tsv", "hyp.jsonl", *labels}
+    assert files[labels[0]].splitlines()[0].split("\t")[2] == "a dog"
+    assert files[labels[1]] == ""
+
+
+def test_labels_are_those_of_all_sets(tmp_path):
+    """A label that does not occur in training is not an error: notes are rare."""
+    sets = {"train": ["cat"], "valid": ["cat", "a dog"], "test": ["rain"]}
+    for split, names in sets.items():
+        record = manifest.whole_file(f"{split}.wav", duration=1.0)
+        record["segments"] = [[name, 0.2, 0.6] for name in names]
+        manifest.write({split: record}, tmp_path / f"{split}.json")
+    hparams = {
+        "save_folder": str(tmp_path),
+        "upstream_model": load("fbank"),
+        "train_pipes": [],
+        "eval_pipes": [],
+        "seed": 0,
+        "choose_by": "psds1",
+    }
+    splits, options = events.event_splits(hparams)
+    assert options["labels"] == ["a dog", "cat", "rain"]
+    assert set(options["references"]) == {"valid", "test"}
+    assert options["choose_by"] == "psds1"
+    made = splits["valid"].data
+    assert (
+        made["valid"]["segments"] == options["references"]["valid"]["valid"]["segments"]
+    )

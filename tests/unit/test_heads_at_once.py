@@ -9,15 +9,14 @@ import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
-from s3prl_sb.lobes.heads.at_once import (
+from s3prl_sb.lobes.heads.at_once import FitsAtOnce, Repeated
+from s3prl_sb.lobes.heads.check import check_head
+from s3prl_sb.lobes.heads.few_shot_probes import (
     FewShotProbes,
-    FitsAtOnce,
-    NearestNeighbors,
-    Repeated,
     few_of_each,
     logistic_regression,
 )
-from s3prl_sb.lobes.heads.check import check_head
+from s3prl_sb.lobes.heads.nearest_neighbors import NearestNeighbors
 
 
 def one_hot(labels):

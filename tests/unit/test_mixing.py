@@ -285,22 +285,24 @@ def esc(folder, folds=5):
             name = f"{fold}-1-A-{number}.wav"
             burst(folder / "audio" / name, [(1, 2)], seed=10 * fold + number)
             rows.append(f"{name},{fold},{number},{label},True,1,A")
-    (folder / "meta").mkdir()
+    (folder / "meta").mkdir(parents=True)
     (folder / "meta" / "esc50.csv").write_text("\n".join(rows))
     return str(folder)
 
 
 def test_folds_of_esc50_are_kept_apart(tmp_path):
-    source = sources.sound_source(esc(tmp_path), Settings())
+    source = sources.sound_source(esc(tmp_path / "five"), Settings())
     names = {
         split: sorted(c.name[0] for clips in labels.values() for c in clips)
         for split, labels in source.splits.items()
     }
     assert names == {"train": list("112233"), "valid": ["4"] * 2, "test": ["5"] * 2}
-    one = sources.sound_source(str(tmp_path), Settings(), ["rain"])
+    ten = sources.sound_source(esc(tmp_path / "ten", folds=10), Settings())
+    assert [c.name[:3] for c in ten.splits["test"]["dog"]] == ["10-"]
+    one = sources.sound_source(str(tmp_path / "five"), Settings(), ["rain"])
     assert one.labels("test") == ["rain"]
     with pytest.raises(MixError, match="no label 'rian'. Did you mean rain?"):
-        sources.sound_source(str(tmp_path), Settings(), ["rian"])
+        sources.sound_source(str(tmp_path / "five"), Settings(), ["rian"])
 
 
 def test_lists_of_events_and_of_several_labels(tmp_path):

@@ -233,7 +233,7 @@ def test_a_full_disk_is_named(wav, tmp_path, monkeypatch, capsys):
 def test_long_audio_is_no_png(wav, tmp_path, monkeypatch):
     monkeypatch.setattr("s3prl_sb.plotting.picture.LONGEST", 2.0)
     with pytest.raises(
-        PictureError, match="to 2 s: choose --start and --stop, or HTML"
+        PictureError, match="up to 2 s: draw an excerpt (.*), or write HTML"
     ):
         Picture(wav).save(tmp_path / "a.png")
     with pytest.raises(ManifestError, match="no such audio file"):

@@ -98,12 +98,10 @@ class Head(torch.nn.Module):
         return SceneOutput(*logits, words, vectors, lens)
 
 
-def recognizer(**hparams):
-    decisions = Decisions(
-        event_labels=["dog"], tokenizer=TOKENIZER, speaker_median=0.1, event_median=0.1
-    )
-    hparams = {"decisions": decisions.spec(), **hparams}
-    hparams["audio_pipes"] = [LoadAudio(RATE)]
+def recognizer(**settings):
+    medians = {"speaker_median": 0.1, "event_median": 0.1}
+    decisions = Decisions(0.02, ["dog"], TOKENIZER, **medians, **settings)
+    hparams = {"decisions": decisions.spec(), "audio_pipes": [LoadAudio(RATE)]}
     modules = {"upstream": load("fbank_no_cmvn"), "featurizer": Featurizer(1)}
     modules["head"] = Head()
     return Recognizer(modules=modules, hparams=hparams, run_opts={"device": "cpu"})

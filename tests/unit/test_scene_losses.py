@@ -102,8 +102,8 @@ def test_words_of_tracks():
             torch.tensor([target.shape[1]]),
             reduction="sum",
         )
-    assert count == 10
-    assert loss.item() == pytest.approx(total.item() / 10, rel=1e-5)
+    assert count == 9  # five tokens and four ends
+    assert loss.item() == pytest.approx(total.item() / 9, rel=1e-5)
 
 
 def test_a_track_with_too_many_words_counts_nothing():

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 
 import pytest
 
@@ -33,6 +34,9 @@ from s3prl_sb.runs.suite_tasks import (
 )
 from s3prl_sb.startup.protocol import flat
 
+#: Names of extras in setup.py.
+SETUP = (resources.folder("hparams").parent / "setup.py").read_text("utf-8")
+EXTRAS = re.findall(r'^    "([\w-]+)": \[', SETUP, re.M)
 #: Two tasks of one recipe, one of a recipe with variants, one that trains nothing.
 MINE = """
 title: Mine
@@ -96,7 +100,8 @@ def mine(tmp_path):
 def test_a_suite_of_this_package(name, tmp_path):
     suite = suites.suite(name)
     assert suite.about and suite.paper.startswith("https://")
-    assert suites.task_names(name) == [task.name for task in suite.tasks.values()]
+    assert suites.names_in("tasks", name) == [t.name for t in suite.tasks.values()]
+    assert suites.names_in("budgets", name) == list(suite.budgets)
     ids = list(suite.tasks)
     found, before = data.read_data("toy", tmp_path, ids)
     assert set(found) == {i for i, task in suite.tasks.items() if task.toy}
@@ -108,10 +113,12 @@ def test_a_suite_of_this_package(name, tmp_path):
             variant = keys.variant_of(chosen.get(task))
             together = {**keys.settings(task, variant), **chosen.get(task, {})}
             keys.check_combination(task, together)
-        published.read([name], budget)
-    published.models([name])
-    for task in suite.tasks.values():
-        assert all(part in keys.schema(ids[0]) or True for part in task.parts)
+        public = published.read([name], budget)
+        assert set(public) <= set(completion.upstreams()), "models without a card"
+    assert not set(published.models([name])) & set(completion.upstreams())
+    for task_id, task in suite.tasks.items():
+        assert len(task.parts) < 2 and set(task.parts) <= set(keys.schema(task_id))
+        assert set(task.needs) <= set(EXTRAS), task_id
         assert len({metric.key for metric in task.metrics}) == len(task.metrics)
     text = listing.text([name])
     assert suite.title in text and max(map(len, text.splitlines())) <= 88
@@ -288,6 +295,14 @@ def test_a_variant_for_all_tasks_that_have_it(mine, tmp_path):
     assert row.name() == ["variant=any_to_any, lr=0.5"]
 
 
+def test_keys_of_the_suite_that_a_variant_lacks(mine, monkeypatch):
+    monkeypatch.setattr(keys, "schema", lambda task, variant: ["lr"])
+    chosen = {"variant": "small", "batch_size": 8, "lr": 1}
+    assert keys.without_lacking(KS, chosen) == {"variant": "small", "lr": 1}
+    assert keys.without_lacking(NOISY, chosen) == chosen  # not of its suite
+    assert keys.without_lacking(KS, {"batch_size": 8}) == {"batch_size": 8}
+
+
 # ----------------------------------------------------------------------- the table
 def finish(run, accuracy, **more):
     run.command()
@@ -396,6 +411,8 @@ def test_completion(mine):
     assert offered("bench", "superb_") == ["superb_sg"]
     assert "superb" not in offered("bench", "superb", "")
     assert offered("bench", "superb", "--tasks", "S") == ["SID", "SF", "SD"]
+    assert offered("superb", "--budget", "") == ["mini", "full"]
+    assert offered("bench", str(mine), "--budget", "t") == ["tiny"]
     tasks = offered("bench", str(mine), "--tasks", "")
     assert tasks == ["KS", "noisy", "VC", "search", "all"]
     assert offered("bench", "superb", "--upstream", "fbank_") == ["fbank_no_cmvn"]

@@ -132,6 +132,19 @@ def test_speakers_without_turns_have_no_words():
     assert [item.label for item in items] == ["speaker1", "A"]
 
 
+def test_words_lie_in_the_turns_of_their_speaker():
+    words = torch.stack([track("AAAAB_ A__BB B_"), track("AAAAB_ A__BB B_")])
+    activity = np.full((15, 2), 0.1)
+    activity[3:11, 0] = 0.9
+    items = decode(activity, None, words, Decisions(tokenizer=TOKENIZER), 1.0)
+    assert [item[1:5] for item in items] == [
+        ("AB", 0.06, 0.1, "speaker1"),
+        ("speaker1", 0.06, 0.22, ""),
+        ("AB", 0.14, 0.22, "speaker1"),
+        ("B", 0.26, 0.28, "speaker1"),  # in no turn
+    ]
+
+
 def test_tokens_without_a_space_are_words():
     tokenizer = SymbolTokenizer(["AH", "T"])
     words = torch.eye(len(tokenizer))[[0, 3, 0, 4]].log()[None]

@@ -21,7 +21,7 @@ from s3prl_sb.inference.diarizer import Diarizer
 from s3prl_sb.inference.frame_labeller import FrameLabeller
 from s3prl_sb.inference.pretrained import NoTimeline
 from s3prl_sb.inference.transcriber import Transcriber
-from s3prl_sb.plotting import panels, timeline_page
+from s3prl_sb.plotting import panels, timeline_page, timeline_panels
 from s3prl_sb.plotting.picture import Picture
 from s3prl_sb.plotting.timeline_page import rows_of, write_timeline_page
 
@@ -128,13 +128,13 @@ def test_a_speaker_has_the_color_of_its_words():
 
 def test_pictures_have_rows_under_the_spectrogram(wav, tmp_path, monkeypatch):
     drawn = []
-    draw = panels.items
+    draw = timeline_panels.items
 
     def recorded(axes, items, rows, *rest):
         drawn.append((items, rows))
         draw(axes, items, rows, *rest)
 
-    monkeypatch.setattr(panels, "items", recorded)
+    monkeypatch.setattr(timeline_panels, "items", recorded)
     Picture(wav, timeline=ITEMS).save(tmp_path / "a.png", 0.0, 1.45)
     assert [rows[0][0] for _, rows in drawn] == ["speaker", "word", "event"]
     assert [len(rows) for _, rows in drawn] == [2, 2, 1]

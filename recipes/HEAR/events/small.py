@@ -17,6 +17,7 @@ BUDGET = {
     "chunk_seconds": 0.6,
     "head": "{name: single_linear}",
     "psds": "[psds1]",
+    "choose_by": "segment_f1",
 }
 # Chunks in training, one and a half a recording
 UTTERANCES = {"train": 16, "valid": 4, "test": 4}
@@ -96,6 +97,7 @@ def check(run_folder, model, folder):
         found = model.label_file(folder / wav)
         assert [(e[0], round(e[1], 3), round(e[2], 3)) for e in found] == sides[1][name]
     results = json.loads((run_folder / "results.json").read_text())
+    assert results["chosen_by"]["metric"] == "segment_f1"
     durations = {row["id"]: float(row["duration"]) for row in rows}
     measures = event_measures(*sides, durations, list(LABELS))
     for name, value in measures.items():

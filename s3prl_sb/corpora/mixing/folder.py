@@ -259,7 +259,7 @@ def make_scenes(
     jobs = [(split, i) for split, count in counts.items() for i in range(count)]
     bar = progress.bar(desc="Mixing", total=len(jobs), unit="scene", leave=False)
     with bar:
-        if workers == 1:
+        if min(workers, len(jobs)) <= 1:
             submit = here(mix)
             for job in jobs:
                 submit(job).result()

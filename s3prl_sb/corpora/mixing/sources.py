@@ -299,7 +299,7 @@ def _chosen(clips, labels, source):
 def _by_fold(records, clips, seed, source):
     """Returns ``{split: clips}`` by folds, or by chance where there are none."""
     folds = {name: record.get("fold") for name, record in records.items()}
-    numbers = sorted(set(folds.values()), key=str)
+    numbers = sorted(set(folds.values()), key=lambda fold: (len(str(fold)), str(fold)))
     if None not in numbers and len(numbers) >= len(SPLITS):
         of = dict(zip(reversed(numbers), ("test", "valid")))
         parts = {split: [] for split in SPLITS}

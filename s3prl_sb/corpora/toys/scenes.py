@@ -14,12 +14,12 @@ from s3prl_sb.corpora.toys import making
 @making.toy
 def scenes(
     destination,
-    train=120,
+    train=200,
     valid=16,
     test=16,
     seconds=6.0,
     speakers=2,
-    voices=10,
+    voices=30,
     words=6,
     labels=5,
     seed=0,

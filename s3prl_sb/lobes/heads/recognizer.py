@@ -171,7 +171,7 @@ class TrackWords(torch.nn.Module):
         tracks = tracks + self.activity(torch.cat([own, others], 3))
         batch, speakers = tracks.shape[:2]
         lens = lens.repeat_interleave(speakers)
-        hidden = self.lstm(tracks.relu().flatten(0, 1), lens)
+        hidden = self.lstm(tracks.flatten(0, 1), lens)
         logits = self.classifier(self.dropout(hidden)).unflatten(0, (batch, speakers))
         return F.log_softmax(logits.float(), dim=-1)
 
