@@ -16,7 +16,7 @@ class Comparer(SpeechModel):
 
     Example
     -------
-    >>> # distance = Comparer.from_hparams("exported").distance_of_files("a.wav", "b.wav")
+    >>> # Comparer.from_hparams("exported").distance_of_files("a.wav", "b.wav")
     """
 
     MODULES_NEEDED = ["upstream"]
