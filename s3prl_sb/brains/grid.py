@@ -57,9 +57,11 @@ def searched(train):
 
     def run(argv):
         hparams = read_settings(argv, (*KEYS, *_OTHERS))
-        idle = any(hparams[key] for key in ("plan", "probe_layers"))
-        points = [] if idle or parse(argv)[1]["debug"] else _points(argv, hparams)
-        if len(points) > 1:
+        idle = hparams["probe_layers"] or parse(argv)[1]["debug"]
+        points = [] if idle else _points(argv, hparams)
+        if len(points) > 1 and hparams["plan"]:
+            logger.info("The grid has %d points, and this plans one.", len(points))
+        elif len(points) > 1:
             argv = override(argv, **_written(_best(argv, hparams, points, train)))
         train(argv)
 
