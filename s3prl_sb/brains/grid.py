@@ -17,7 +17,7 @@ import random
 import shutil
 from pathlib import Path
 
-from speechbrain.utils.distributed import if_main_process
+from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
 from s3prl_sb.brains.folds import override, read_settings
 from s3prl_sb.brains.learner import Diverged
@@ -156,6 +156,7 @@ def _best(argv, hparams, points, train):
     best = _known(folder / RESULT, settings)
     if best is None:
         best = _search(argv, folder, points, train, settings)
+    ddp_barrier()  # another process may still read the results of the points
     if if_main_process():
         shutil.rmtree(folder / FOLDER, ignore_errors=True)
     return best
