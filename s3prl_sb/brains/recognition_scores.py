@@ -68,7 +68,7 @@ class SceneScores:
     event_labels : list of str
         Labels that the model knows.
     kinds : list of str
-        What the model predicts, of
+        Predicted kinds, of
         :data:`~s3prl_sb.lobes.heads.recognizer.KINDS`.
 
     Example

@@ -53,7 +53,7 @@ class SceneLabels(Pipe):
     frame_seconds : float
         Length of a frame.
     kinds : list of str
-        What is learned, of :data:`~s3prl_sb.lobes.heads.recognizer.KINDS`.
+        Learned kinds, of :data:`~s3prl_sb.lobes.heads.recognizer.KINDS`.
 
     Example
     -------

@@ -196,7 +196,7 @@ class SceneRecognizer(torch.nn.Module):
         Sizes of the features of several upstreams side by side, each of which has a
         layer norm. Default: one upstream.
     heads : list of str
-        What is predicted, of :data:`KINDS`. Without "speakers", the words are those of
+        Predicted kinds, of :data:`KINDS`. Without "speakers", the words are those of
         one track.
     shared : bool
         Whether the heads share a trunk. False: each has its own one; words then get
