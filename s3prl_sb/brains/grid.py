@@ -201,9 +201,10 @@ def _settings(argv, points):
     """Returns the points, and the settings that their comparison depends on."""
     file, _, overrides = parse(argv)
     recipe = Configuration(file, overrides)
-    kept = [k for k in recipe.schema if recipe.schema[k].is_kept and k not in points[0]]
-    places = {key for key in kept if recipe.schema.is_path(key)}
-    values = {key: plain(recipe.written[key]) for key in kept if key not in places}
+    schema, needed = recipe.schema, ("total_steps",)  # although a run may go on
+    kept = [key for key in schema if schema[key].is_kept or key in needed]
+    others = {key for key in kept if schema.is_path(key) or key in points[0]}
+    values = {key: plain(recipe.written[key]) for key in kept if key not in others}
     return json.loads(json.dumps({"points": points, "keys": values}, default=str))
 
 
