@@ -17,7 +17,7 @@ import random
 import shutil
 from pathlib import Path
 
-from speechbrain.utils.distributed import if_main_process
+from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
 from s3prl_sb.brains.folds import override, read_settings
 from s3prl_sb.brains.learner import Diverged
@@ -57,9 +57,11 @@ def searched(train):
 
     def run(argv):
         hparams = read_settings(argv, (*KEYS, *_OTHERS))
-        idle = any(hparams[key] for key in ("plan", "probe_layers"))
-        points = [] if idle or parse(argv)[1]["debug"] else _points(argv, hparams)
-        if len(points) > 1:
+        idle = hparams["probe_layers"] or parse(argv)[1]["debug"]
+        points = [] if idle else _points(argv, hparams)
+        if len(points) > 1 and hparams["plan"]:
+            logger.info("The grid has %d points, and this plans one.", len(points))
+        elif len(points) > 1:
             argv = override(argv, **_written(_best(argv, hparams, points, train)))
         train(argv)
 
@@ -154,6 +156,7 @@ def _best(argv, hparams, points, train):
     best = _known(folder / RESULT, settings)
     if best is None:
         best = _search(argv, folder, points, train, settings)
+    ddp_barrier()  # another process may still read the results of the points
     if if_main_process():
         shutil.rmtree(folder / FOLDER, ignore_errors=True)
     return best
@@ -201,9 +204,10 @@ def _settings(argv, points):
     """Returns the points, and the settings that their comparison depends on."""
     file, _, overrides = parse(argv)
     recipe = Configuration(file, overrides)
-    kept = [k for k in recipe.schema if recipe.schema[k].is_kept and k not in points[0]]
-    places = {key for key in kept if recipe.schema.is_path(key)}
-    values = {key: plain(recipe.written[key]) for key in kept if key not in places}
+    schema, needed = recipe.schema, ("total_steps",)  # although a run may go on
+    kept = [key for key in schema if schema[key].is_kept or key in needed]
+    others = {key for key in kept if schema.is_path(key) or key in points[0]}
+    values = {key: plain(recipe.written[key]) for key in kept if key not in others}
     return json.loads(json.dumps({"points": points, "keys": values}, default=str))
 
 

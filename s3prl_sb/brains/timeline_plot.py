@@ -13,7 +13,7 @@ from s3prl_sb.dataio.timeline import Item, Timeline
 from s3prl_sb.metrics.timeline_score import speaker_mapping
 
 COLORS = "#4472a8", "#d1733c", "#589a5a", "#a85a96", "#8a6f4d", "#5f9ea0"
-CHARACTER = 0.05  # inches of a letter of a word
+CHARACTER = 0.055  # inches of a letter of a word
 #: Inches of a picture of a scene: per second, and limits of its width.
 SECOND, NARROW, WIDE = 0.8, 9.0, 18.0
 HEADINGS = {"speaker": "", "word": "words of ", "event": ""}
@@ -214,7 +214,7 @@ def boxes(
     scale: float,
 ) -> None:
     """Draws the items of a row: turns and events as bars, words as boxes with their
-    texts, where there is room up to the words before and after.
+    texts, where there is room between the words before and after.
 
     Arguments
     ---------
@@ -236,12 +236,12 @@ def boxes(
         return
     style = {"facecolor": "#f4f4f4", "edgecolor": color, "linewidth": 0.5}
     axes.broken_barh(spans, (top, height), **style)
-    stops = [-1e9, *(item.stop for item in words)]
-    starts = [*(item.start for item in words[1:]), 1e9]
+    # Of the gap between two words each may take a half
+    gaps = [max(b.start - a.stop, 0.0) for a, b in zip(words, words[1:])]
     texts = shown([item.label for item in words])
-    for item, text, before, after in zip(words, texts, stops, starts):
+    for item, text, *around in zip(words, texts, [1.0, *gaps], [*gaps, 1.0]):
         middle = (item.start + item.stop) / 2
-        room = max(2 * min(middle - before, after - middle), item.stop - item.start)
+        room = item.stop - item.start + min(around)
         if room * scale >= CHARACTER * len(text):
             place = {"ha": "center", "va": "center", "clip_on": True}
             axes.text(middle, top + height / 2, text, fontsize=6, color=color, **place)

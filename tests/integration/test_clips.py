@@ -23,7 +23,8 @@ GRID = {"grid": "[{lr: [0.1, 0.01], num_layers: [0, 1]}]", "grid_points": 3}
 
 @pytest.fixture(scope="module")
 def toys(tmp_path_factory):
-    return hear(tmp_path_factory.mktemp("toy") / "hear", tasks=[VOICES, FSD]) / "tasks"
+    folder = tmp_path_factory.mktemp("toy") / "hear"
+    return hear(folder, clips=1, tasks=[VOICES, FSD]) / "tasks"
 
 
 @pytest.fixture
@@ -58,9 +59,8 @@ def test_a_grid_over_folds_killed_and_resumed(clips, launcher, tmp_path):
     assert not (whole / "fold2/grid.json").exists()
 
     save = "s3prl_sb.brains.checkpointer.AtomicCheckpointer.save_checkpoint"
-    for call in (3, 2):  # in the second point; then after it
-        kill = {"point": save, "call": call, "how": "after"}
-        assert launcher.run(clips(VOICES, broken, **GRID), kill=kill) == -9
+    kill = {"point": save, "call": 3, "how": "after"}  # in the second point
+    assert launcher.run(clips(VOICES, broken, **GRID), kill=kill) == -9
     assert (broken / "fold1/grid").is_dir()
     assert launcher.run(clips(VOICES, broken, **GRID)) == 0
     assert searched(broken / "fold1")["points"] == found["points"]
@@ -79,7 +79,6 @@ def test_a_grid_over_folds_killed_and_resumed(clips, launcher, tmp_path):
 def test_wrong_grids(clips, launcher, tmp_path):
     for grid, message in (
         ("[{lrr: [0.1]}]", "grid: there is no key 'lrr'. Did you mean lr"),
-        ("[{lr: 0.1}]", "grid: lr is a list of values, not 0.1"),
         ("[{lr: [0.1, -1]}]", "grid: lr is a number"),
     ):
         words = launcher.failure(clips(VOICES, tmp_path, grid=grid))
