@@ -16,6 +16,7 @@ from s3prl_sb.brains import recognition_files
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.diarization import errors_of, fit_labels
 from s3prl_sb.brains.distributed import share
+from s3prl_sb.brains.frames import check_lengths
 from s3prl_sb.brains.recognition_data import frame_length, part_sizes
 from s3prl_sb.brains.recognition_scores import (
     ERRORS,
@@ -121,6 +122,8 @@ class RecognitionBrain(SSLBrain):
         features, lens = self.compute_features(batch)
         frames = batch.grid_frames
         length = self.decisions.frame_seconds
+        seconds = (lens * features.shape[1]).round() * self.stride
+        check_lengths(batch.id, frames * length, seconds, self.stride, length)
         features = align(features, lens, self.stride, length, frames)
         lens = frames / frames.max()
         if self.uses_truth(stage):

@@ -11,7 +11,7 @@ Authors
 import functools
 import json
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -135,17 +135,20 @@ def _of_drums(name, labels, **options):
 
 
 PITCHES = tuple(map(str, range(57, 65)))
-ANY = {"prediction_type": "multilabel"}
-EVENTS = {**ANY, "embedding_type": "event", "seconds": 6.0}
-MAESTRO = {
+ANY: dict[str, Any] = {"prediction_type": "multilabel"}
+EVENTS: dict[str, Any] = {**ANY, "embedding_type": "event", "seconds": 6.0}
+MAESTRO: dict[str, Any] = {
     "use_scoring_for_early_stopping": False,
     "evaluation_params": {
         "event_postprocessing_grid": {"median_filter_ms": [150], "min_duration": [50]}
     },
 }
-PITCH = {"evaluation": ("pitch_acc", "chroma_acc")}
-COMMANDS = {"labels": ("yes", "no", "up", "stop"), "make": _word}
-BEES = {"kinds": ["buzz", "engine"], "evaluation": ("aucroc", *ACCURACY[1:3])}
+PITCH: dict[str, Any] = {"evaluation": ("pitch_acc", "chroma_acc")}
+COMMANDS: dict[str, Any] = {"labels": ("yes", "no", "up", "stop"), "make": _word}
+BEES: dict[str, Any] = {
+    "kinds": ["buzz", "engine"],
+    "evaluation": ("aucroc", *ACCURACY[1:3]),
+}
 TASKS = (
     Task("speech_commands-v0.0.2-5h", **COMMANDS, evaluation=ACCURACY[:1]),
     Task("speech_commands-v0.0.2-full", **COMMANDS, evaluation=ACCURACY[:1]),
