@@ -76,7 +76,7 @@ def folds(data_folder: str | None) -> list[int] | None:
     Raises
     ------
     ManifestError
-        If there are no tars.
+        If there are no tars, or those of a fold are missing.
 
     Example
     -------
@@ -86,11 +86,9 @@ def folds(data_folder: str | None) -> list[int] | None:
     >>> folds(str(folder))
     [1, 2, 3]
     """
-    tars = _tars(check_folder(data_folder, "of a task of X-ARES"))
-    numbers = {_fold(name) for name in tars}
-    if None in numbers:
-        return None
-    return list(range(1, len(numbers) + 1))
+    folder = check_folder(data_folder, "of a task of X-ARES")
+    numbers = set(_places(folder, _tars(folder)).values())
+    return None if numbers & {*SPLITS} else sorted(numbers)
 
 
 def prepare_xares(
@@ -129,12 +127,8 @@ def prepare_xares(
     folder = check_folder(data_folder, "of a task of X-ARES")
     names, clips, places = _tars(folder), {}, {}
     prefix = next((p for p in LABELS if names[0].startswith(p)), None)
-    first = min((_fold(name) for name in names), key=lambda n: n or 0) or 0
-    for name in names:
-        number = _fold(name)
-        place = {"split": _split(name)} if number is None else {}
-        if number is not None:
-            place = {"fold": number - first + 1}
+    for name, part in _places(folder, names).items():
+        place = {"split" if part in SPLITS else "fold": part}
         for key, record in _members(os.path.join(folder, name), prefix):
             unique = f"{os.path.splitext(name)[0]}/{key}"
             clips[unique] = {**record, **place}
@@ -149,6 +143,7 @@ def prepare_xares(
         fold=fold,
         measures=("mean_average_precision", "d_prime") if several else ("accuracy",),
         places=places,
+        unseen=True,
     )
 
 
@@ -164,10 +159,27 @@ def _tars(folder):
     return names
 
 
-def _fold(name):
-    """Returns the number in the name of a tar, or None."""
-    match = FOLD.search(name)
-    return int(match[1]) if match else None
+def _places(folder, names):
+    """Returns the fold of each tar, from 1, or the split of each."""
+    matches = {name: FOLD.search(name) for name in names}
+    numbers = {name: int(match[1]) for name, match in matches.items() if match}
+    if not numbers:
+        return {name: _split(name) for name in names}
+    others = [name for name in names if name not in numbers]
+    if others:
+        raise ManifestError(
+            f"{folder}: {few(others)} beside tars of folds. Set data_folder to the "
+            "folder of one task, and move other tars elsewhere."
+        )
+    found = set(numbers.values())
+    first = min(*found, 1)  # X-ARES counts from 0 or from 1
+    missing = sorted(set(range(first, max(found) + 1)) - found)
+    if missing:
+        raise ManifestError(
+            f"{folder}: no tars of fold {few(list(map(str, missing)))}. Download all "
+            "folds of the task."
+        )
+    return {name: number - first + 1 for name, number in numbers.items()}
 
 
 def _split(name):
@@ -183,43 +195,61 @@ def _split(name):
 
 
 def _members(path, prefix):
-    """Yields the key and the record of each sound of a tar."""
-    described, sounds = {}, {}
+    """Yields the key and the record of each sound of a tar. A key that occurs again has
+    a number: keys are names of files, which may be from several folders."""
+    waiting, counts = {}, {}
+    for key, part in _parts(path):
+        pair = waiting.setdefault(key, {})
+        if pair.keys() & part.keys():
+            break
+        pair.update(part)
+        if len(pair) == 2:
+            del waiting[key]
+            counts[key] = number = counts.get(key, 0) + 1
+            labels = _label(pair["json"], f"{path}: {key}", prefix)
+            record = manifest.whole_file(pair["wav"], **labels)
+            yield key if number == 1 else f"{key}#{number}", record
+    for key, pair in waiting.items():
+        there, missing = ("sound", "JSON") if "wav" in pair else ("JSON", "sound")
+        raise ManifestError(
+            f"{path}: {key} is a {there} without {missing}. Download the tar again."
+        )
+
+
+def _parts(path):
+    """Yields the key of each member of a tar, and its path or its description."""
     try:
         with tarfile.open(path, "r:") as tar:
-            for member in tar:
+            for member in filter(tarfile.TarInfo.isreg, tar):
                 key, ending = os.path.splitext(member.name)
-                if ending == ".json" and member.isreg():
-                    described[key] = json.loads(tar.extractfile(member).read())
-                elif is_audio(member.name) and member.isreg():
-                    sounds[key] = f"{path}:{member.offset_data}:{member.size}"
-    except (tarfile.TarError, ValueError) as fault:
+                if ending == ".json":
+                    yield key, {"json": json.loads(tar.extractfile(member).read())}
+                elif is_audio(member.name):
+                    yield key, {"wav": f"{path}:{member.offset_data}:{member.size}"}
+    except (tarfile.TarError, json.JSONDecodeError, UnicodeDecodeError) as fault:
         raise ManifestError(f"{path}: {fault}. Download the tar again.") from fault
-    for key, wav in sounds.items():
-        if key not in described:
-            raise ManifestError(
-                f"{path}: {key} has no JSON beside it. Download the tar again."
-            )
-        yield key, manifest.whole_file(wav, **_label(described[key], path, prefix))
 
 
-def _label(description, path, prefix):
+def _label(description, place, prefix):
     """Returns the label of a clip, as ``label`` or ``labels``."""
     keys = [LABELS[prefix]] if prefix else list(OTHERS)
     if isinstance(description, (str, int)):  # the bare label
         description = {keys[0]: description}
     if not isinstance(description, dict):
         raise ManifestError(
-            f"{path}: JSON of events in time. Only X-ARES' tasks of clips are read."
+            f"{place}: JSON of events in time. Only X-ARES' tasks of clips are read."
         )
     value = next((description[key] for key in keys if key in description), None)
     if value is None:
         raise ManifestError(
-            f"{path}: a JSON without {' or '.join(keys)}; it has "
+            f"{place}: a JSON without {' or '.join(keys)}; it has "
             f"{few(sorted(description))}. Only X-ARES' tasks of clips are read."
         )
+    if not isinstance(value, (str, int)):
+        raise ManifestError(f"{place}: the label is a text or a number, not {value!r}.")
     if prefix == MANY:
-        return {"labels": [label for label in str(value).split(SEPARATOR) if label]}
+        labels = (label.strip() for label in str(value).split(SEPARATOR))
+        return {"labels": [*dict.fromkeys(filter(None, labels))]}
     return {"label": str(value)}
 
 

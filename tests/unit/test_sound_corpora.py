@@ -355,6 +355,64 @@ def test_xares_many_labels_and_errors(tmp_path):
         xares.prepare_xares(tmp_path / "e", tmp_path / "t")
 
 
+def test_xares_keys_that_occur_again_are_other_clips(tmp_path):
+    """Keys are names of files: in VoxCeleb each video has a 00001."""
+    for split in SPLITS:
+        names = ("00001", "a"), ("00002", "a"), ("00001", "b"), ("00002", "b")
+        examples = [(key, {"speakerid": speaker}) for key, speaker in names]
+        webdataset(tmp_path / f"voxceleb1_{split}_0000000.tar", examples)
+    train = load(xares.prepare_xares(tmp_path, tmp_path / "s"))[0]
+    found = [(record["label"], record["duration"]) for record in train.values()]
+    lengths = [round((160 + number) / 16000, 6) for number in range(4)]
+    assert sorted(found) == list(zip("aabb", lengths))
+
+
+def test_xares_folds_that_are_missing(tmp_path):
+    example = [("x", {"label": "T"})]
+    for number in (1, 3, 4):
+        webdataset(tmp_path / f"a/wds-audio-fold-{number}-0.tar", example)
+    with fails("no tars of fold 2", "Download all"):
+        xares.folds(tmp_path / "a")
+    webdataset(tmp_path / "b/wds-audio-fold-2-0.tar", example)
+    with fails("no tars of fold 1"):
+        xares.prepare_xares(tmp_path / "b", tmp_path / "s", fold=1)
+    for name in ("fold-1-0", "fold-2-0", "fold-3-0", "test-0"):
+        webdataset(tmp_path / f"c/wds-audio-{name}.tar", example)
+    with fails("wds-audio-test-0.tar beside tars of folds", "elsewhere"):
+        xares.folds(tmp_path / "c")
+
+
+def test_xares_labels_of_the_test_fold_alone(tmp_path, caplog):
+    """Nobody can add clips to a published tar: a rare label is an error of a model."""
+    for fold in range(3):
+        rare = [("y", {"imitation": "rare"})] * (fold == 0)
+        examples = [("x", {"imitation": "dog"}), *rare]
+        webdataset(tmp_path / f"vocal_imitations_fold0{fold}_0000000.tar", examples)
+    with caplog.at_level("WARNING"):
+        test = load(xares.prepare_xares(tmp_path, tmp_path / "s", fold=1))[2]
+    assert len(test) == 2 and "do not occur in training: rare" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "members, words",
+    [
+        ([("a.wav", b"")], "a is a sound without JSON"),
+        ([("a.json", b"1"), ("a.json", b"1")], "a is a JSON without sound"),
+        ([("a.wav", b""), ("a.json", b'{"label": ["x"]}')], "a: the label is a text"),
+        ([("a.wav", b""), ("a.json", b'{"label":')], "Download the tar again"),
+        ([("a.wav", b""), ("a.json", b'{"label": null}')], "without label"),
+    ],
+)
+def test_xares_broken_pairs(tmp_path, members, words):
+    with tarfile.open(tmp_path / "wds-audio-train-0.tar", "w") as tar:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    with fails("wds-audio-train-0.tar", words):
+        xares.prepare_xares(tmp_path, tmp_path / "s")
+
+
 def test_downloads_are_declared():
     for name in "esc50 urbansound8k fsd50k gtzan nsynth vocalsound crema_d".split():
         module = importlib.import_module(f"s3prl_sb.corpora.{name}")
