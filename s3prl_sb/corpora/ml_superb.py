@@ -181,6 +181,26 @@ def prepare_ml_superb(
     return manifest.finish(splits, save_folder, arguments, ("text", "language"))
 
 
+def language_of(name: str) -> str:
+    """Returns the language of a set of the monolingual track.
+
+    Arguments
+    ---------
+    name : str
+        A name such as "eng1", or a source and a language.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> language_of("eng1"), language_of("fleurs/por")
+    ('eng', 'por')
+    """
+    return name.partition("/")[2] or name[:3]
+
+
 def find_language(data_folder: str | None, language: str) -> None:
     """Raises an error if the data of a training are not there.
 
@@ -261,9 +281,9 @@ def _chosen(corpus, language, languages):
             )
         kept = [f for f in there if wanted is None or f.name in wanted]
         return dict.fromkeys(SPLITS, kept)
-    source, code = MONOLINGUAL.get(language), language[:3]
+    source, code = MONOLINGUAL.get(language), language_of(language)
     if source is None and language.count("/") == 1:
-        source, code = language.split("/")
+        source = language.partition("/")[0]
     if source is None:
         raise ManifestError(
             f"language: '{language}' is none of {', '.join(MONOLINGUAL)} and "

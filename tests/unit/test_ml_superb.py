@@ -14,6 +14,7 @@ from s3prl_sb.corpora.ml_superb import (
     MONOLINGUAL,
     few_shot_utterances,
     find_language,
+    language_of,
     normalize,
     prepare_ml_superb,
 )
@@ -225,11 +226,15 @@ def test_lines_end_as_in_an_editor(tmp_path):
 def test_the_mean_over_sets_is_over_languages():
     """Two sets of English count as one."""
     names = ("eng1", "eng2", "rus")
-    parts = Parts("language", names, group=lambda name: name[:3])
+    parts = Parts("language", names, group=language_of)
     rates = [{"chosen_by": {"metric": "cer"}, "metrics": {"cer": r}} for r in (2, 4, 9)]
     means = _of_parts(parts, rates, "metrics")
     assert means == {"cer": 6, "cer_eng1": 2, "cer_eng2": 4, "cer_rus": 9}
     assert _of_parts(parts._replace(group=str), rates, "metrics")["cer"] == 5
+    others = parts._replace(values=parts.chosen(["eng1", "fleurs/eng", "fleurs/por"]))
+    assert [others.folder(name) for name in others.values][1] == "fleurs-eng"
+    means = _of_parts(others, rates, "metrics")
+    assert means == {"cer": 6, "cer_eng1": 2, "cer_fleurs-eng": 4, "cer_fleurs-por": 9}
 
 
 def small_head():
