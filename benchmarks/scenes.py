@@ -135,6 +135,13 @@ def interval(values):
     return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
+def levels(low, high):
+    """A band of levels in words, dB."""
+    if low is None:
+        return f"below {high:g} dB"
+    return f"from {low:g} dB" if high is None else f"{low:g} to {high:g} dB"
+
+
 def joint_against_separate(both, records):
     """Differences of measures, joint minus separate, on the scenes with both kinds."""
     main = [n for n, r in records.items() if r.get("twin") in (None, "both")]
@@ -183,8 +190,7 @@ def experiment(options):
     for (upstream, variant), each in counts.items():
         for measure, effect in cross_effects(records, each).items():
             for part in (effect, *effect["by_snr"]):
-                ends = part.get("from"), part.get("to")
-                band = "all" if part is effect else f"{ends[0]} to {ends[1]} dB"
+                band = "all" if part is effect else levels(part["from"], part["to"])
                 change = interval(part["difference"])
                 rows.append([Path(upstream).stem, variant, measure, band, change])
     print_table(

@@ -70,7 +70,8 @@ class LanguageBrain(CTCBrain):
 class MultilingualBrain(LanguageBrain):
     """CTC over characters of one or more languages; character error rate.
 
-    If the key ``lid_token`` is set, a text begins with the mark of its language.
+    If the key ``lid_token`` is set, a text begins with the mark of its language. Other
+    words in brackets are words as all others.
 
     Arguments
     ---------
@@ -95,7 +96,7 @@ class MultilingualBrain(LanguageBrain):
     def score(self, hypotheses, references):
         """Returns error rates over all utterances, their mean over languages, and
         the accuracy of the language if texts have marks."""
-        marked = any(map(is_mark, " ".join(references.values()).split()))
+        marked = self.marks_of(references)
         scores = super().score(hypotheses, references) if marked else {}
         for ending, names in self.tracks(references).items():
             edits = self._edits(hypotheses, names)
@@ -104,10 +105,29 @@ class MultilingualBrain(LanguageBrain):
             scores[f"cer_of_languages{ending}"] = sum(rates) / len(rates)
         return scores
 
+    def marks_of(self, references):
+        """Returns the marks of all languages if each reference begins with its own.
+
+        Arguments
+        ---------
+        references : dict
+            Ids to texts.
+
+        Returns
+        -------
+        set of str
+            Empty if texts have no marks.
+        """
+        own = {name: mark_of(self.languages[name]) for name in references}
+        if all(text.split()[:1] == [own[n]] for n, text in references.items()):
+            return set(map(mark_of, self.languages.values()))
+        return set()
+
     def _edits(self, hypotheses, references):
         """Returns languages to edits of the texts without marks."""
+        marks = self.marks_of(references)
         texts = [
-            {name: without_mark(each[name]) for name in references}
+            {name: without_marks(each[name], marks) for name in references}
             for each in (hypotheses, references)
         ]
         return cer_of_languages(*texts, self.languages)
@@ -134,26 +154,15 @@ def mark_of(language):
     return f"[{language}]"
 
 
-def is_mark(word):
-    """Returns whether a word marks a language.
-
-    Example
-    -------
-    >>> is_mark("[eng]"), is_mark("eng")
-    (True, False)
-    """
-    return word[:1] == "[" and word[-1:] == "]"
-
-
-def without_mark(text):
+def without_marks(text, marks):
     """Returns a text without marks of languages.
 
     Example
     -------
-    >>> without_mark("[eng] HELLO")
-    'HELLO'
+    >>> without_marks("[eng] HELLO [NOISE]", {"[eng]"})
+    'HELLO [NOISE]'
     """
-    return " ".join(word for word in text.split() if not is_mark(word))
+    return " ".join(word for word in text.split() if word not in marks)
 
 
 def languages_of(records):

@@ -52,7 +52,9 @@ TAGS = {
 }
 DROPPED = ("FAC", "EVENT", "WORK_OF_ART", "PRODUCT", "LANGUAGE")
 PUNCTUATION = ".,!?;"
+MARKS = OPENING + CLOSING  # brackets of a text would be taken for marks
 _ENTRY = re.compile(r"""[\[(]\s*['"]([A-Z_]+)['"]\s*,\s*(\d+)\s*,\s*(\d+)\s*[\])]""")
+_DROPPED = dict.fromkeys(map(ord, PUNCTUATION + MARKS))
 _NONE = ("", "None", "[]", "nan")
 download_slue_voxpopuli = behind_a_form(
     "SLUE-VoxPopuli",
@@ -170,8 +172,8 @@ def marked_text(text: str, entities: Sequence[tuple[str, int, int]]) -> str:
     Returns
     -------
     str
-        Lower case, without ``.,!?;``. As in SLUE's script, an apostrophe within a word
-        begins a new one, and one at its end is dropped.
+        Lower case, without ``.,!?;`` and square brackets. As in SLUE's script, an
+        apostrophe within a word begins a new one, and one at its end is dropped.
 
     Example
     -------
@@ -192,7 +194,7 @@ def marked_text(text: str, entities: Sequence[tuple[str, int, int]]) -> str:
 
 def _words(text):
     words = []
-    for word in text.lower().translate(dict.fromkeys(map(ord, PUNCTUATION))).split():
+    for word in text.lower().translate(_DROPPED).split():
         word = word.removesuffix("'")
         first, *more = word.split("'") if word != "'s" else [word]
         if more:
@@ -235,10 +237,14 @@ def _entities(cell, text, place):
                 f"{place}: the tag {tag} is none of {', '.join([*TAGS, *DROPPED])}. "
                 "Correct it."
             )
-        if start < last or start + length > len(text):
+        if tag in DROPPED:
+            continue
+        phrase = text[start : start + length]
+        if start < last or len(phrase) < length or phrase != phrase.strip():
             raise ManifestError(
                 f"{place}: {tag}, characters {start} to {start + length}, overlaps "
-                f"another entity or ends after the {len(text)} characters. Correct it."
+                f"another entity, ends after the {len(text)} characters, or begins or "
+                "ends with a space. Correct it."
             )
         last = start + length
     return found

@@ -59,11 +59,16 @@ def read_seglst(path: str | os.PathLike) -> dict[str, list[Word]]:
     ...     read_seglst(folder + "/a.seglst.json")
     {'a': [('ann', 0.5, 2.0, 'GOOD DAY')]}
     """
+    text = manifest.read_text(path)
     try:
-        rows = json.loads(manifest.read_text(path))
+        rows = json.loads(text)
     except json.JSONDecodeError as fault:
         raise ManifestError(
             f"{path}:{fault.lineno}: not valid JSON: {fault.msg}. Export it again."
+        ) from fault
+    except (ValueError, RecursionError) as fault:  # of depth, or of digits
+        raise ManifestError(
+            f"{path}: not valid JSON: {fault}. Export it again."
         ) from fault
     if not isinstance(rows, list):
         raise ManifestError(f"{path}: SegLST is a list of entries. Export it again.")

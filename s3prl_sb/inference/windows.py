@@ -284,24 +284,31 @@ def _midpoint(vectors, links, origins):
 def _merge(groups, vectors, weights, origins, similarity):
     """Merges groups, the most similar ones first, in place; groups with tracks of one
     window stay apart."""
-    in_window = origins[:, None] == np.unique(origins)
-    while True:
-        names = np.unique(groups)
-        members = names[:, None] == np.array(groups)
-        shares = members * weights / (members * weights).sum(1, keepdims=True)
-        cosines = _cosines(shares @ vectors)
-        present = members.astype(int) @ in_window
-        cosines[present @ present.T > 0] = -np.inf  # among them each with itself
-        if cosines.max() < similarity:
-            return
+    names = np.unique(groups)
+    members = names[:, None] == np.array(groups)
+    sums = (members * weights) @ vectors
+    in_window = (members.astype(int) @ (origins[:, None] == np.unique(origins))) > 0
+    cosines = _cosines(sums)
+    cosines[in_window.astype(int) @ in_window.T > 0] = -np.inf  # each with itself, too
+    while cosines.max() >= similarity:
         one, two = np.unravel_index(cosines.argmax(), cosines.shape)
         groups[:] = [names[one] if g == names[two] else g for g in groups]
+        sums[one] += sums[two]
+        in_window[one] |= in_window[two]
+        apart = (in_window @ in_window[one]) | np.isneginf(cosines).all(1)
+        apart[[one, two]] = True
+        cosines[two] = cosines[:, two] = -np.inf
+        row = np.where(apart, -np.inf, _cosines(sums[[one]], sums)[0])
+        cosines[one] = cosines[:, one] = row
 
 
-def _cosines(vectors):
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit = vectors / np.maximum(lengths, 1e-9)
-    return unit @ unit.T
+def _cosines(vectors, others=None):
+    """Returns the cosines between vectors and others; by default themselves."""
+    one, two = (
+        each / np.maximum(np.linalg.norm(each, axis=1, keepdims=True), 1e-9)
+        for each in (vectors, vectors if others is None else others)
+    )
+    return one @ two.T
 
 
 def _beginnings(active):

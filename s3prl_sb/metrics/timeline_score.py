@@ -178,15 +178,19 @@ def _compared(predicted, true, kinds):
     found = {}
     for kind in kinds:
         p, t = (_items(side, kind) for side in (predicted, true))
+        # A speaker without a partner is equal to nobody
+        names = [mapping.get(_name(item), (_name(item),)) for item in p]
         if kind == "event":
-            same = _equal([i.label for i in p], [i.label for i in t])
+            keys = [item.label for item in p], [item.label for item in t]
+        elif kind == "speaker":
+            keys = names, [item.label for item in t]
         else:
-            # A speaker without a partner is equal to nobody
-            names = [mapping.get(_name(item), (_name(item),)) for item in p]
-            same = _equal(names, [_name(item) for item in t])
-        close = _near(p, t) if kind == "word" else _overlapping(p, t)
-        pairs = _most_pairs(close & same)
-        found[kind] = Matches(pairs, len(p), len(t))
+            keys = (
+                [(name, item.label) for name, item in zip(names, p)],
+                [(item.speaker, item.label) for item in t],
+            )
+        fits = _near if kind == "word" else _overlapping
+        found[kind] = Matches(_most_pairs(p, t, keys, fits), len(p), len(t))
     return found
 
 
@@ -227,10 +231,13 @@ def _merged(spans):
 
 
 def _common(one, other):
-    """Returns the seconds that two arrays of spans [count, 2] have in common."""
-    starts = np.maximum(one[:, None, 0], other[None, :, 0])
-    stops = np.minimum(one[:, None, 1], other[None, :, 1])
-    return np.maximum(stops - starts, 0).sum()
+    """Returns the seconds that two arrays of spans [count, 2] have in common; the spans
+    of an array are sorted and disjoint."""
+    # The time of the first one that has passed at each of its edges
+    passed = np.repeat(np.cumsum(one[:, 1] - one[:, 0]), 2)
+    passed[::2] -= one[:, 1] - one[:, 0]
+    starts, stops = np.interp(other, one.ravel(), passed).T
+    return (stops - starts).sum()
 
 
 def _times(items):
@@ -239,31 +246,49 @@ def _times(items):
 
 
 def _overlapping(predicted, true):
-    one, other = _times(predicted)[:, None], _times(true)[None]
-    stops = np.minimum(one[..., 1], other[..., 1])
-    common = np.maximum(stops - np.maximum(one[..., 0], other[..., 0]), 0)
-    union = (one[..., 1] - one[..., 0]) + (other[..., 1] - other[..., 0]) - common
+    """Returns which pairs of spans [pairs, 2] overlap by half of their union."""
+    stops = np.minimum(predicted[:, 1], true[:, 1])
+    common = np.maximum(stops - np.maximum(predicted[:, 0], true[:, 0]), 0)
+    union = np.diff(predicted).ravel() + np.diff(true).ravel() - common
     return (common >= OVERLAP * union - TINY) & (common > 0)
 
 
 def _near(predicted, true):
-    middles = _times(predicted).mean(1)[:, None], _times(true).mean(1)[None]
-    near = np.abs(middles[0] - middles[1]) <= DISTANCE + TINY
-    return near & _equal([item.label for item in predicted], [i.label for i in true])
+    """Returns which pairs of spans [pairs, 2] have close middles."""
+    return np.abs(predicted.mean(1) - true.mean(1)) <= DISTANCE + TINY
 
 
-def _equal(one, other):
-    """Returns which values of two lists are equal, [values, values]."""
-    numbers: dict = {}
-    rows, columns = (
-        np.array([numbers.setdefault(value, len(numbers)) for value in values], int)
-        for values in (one, other)
-    )
-    return rows[:, None] == columns[None]
-
-
-def _most_pairs(allowed):
-    """Returns the largest number of pairs of rows and columns, of those allowed."""
-    if not allowed.any():
+def _most_pairs(predicted, true, keys, fits):
+    """Returns the largest number of pairs of items with equal keys that fit."""
+    one, other = _times(predicted), _times(true)
+    rows, columns = _candidates(one, other, keys, DISTANCE + TINY)
+    good = fits(one[rows], other[columns])
+    if not good.any():
         return 0
-    return int((maximum_bipartite_matching(csr_array(allowed)) >= 0).sum())
+    size = len(one), len(other)
+    pairs = csr_array((good[good], (rows[good], columns[good])), shape=size)
+    return int((maximum_bipartite_matching(pairs) >= 0).sum())
+
+
+def _candidates(one, other, keys, slack):
+    """Returns the pairs of spans with equal keys that overlap or are close, and some
+    more, as two arrays of indices: far fewer than all pairs of a long recording."""
+    numbers: dict = {}
+    mine, theirs = (
+        np.array([numbers.setdefault(key, len(numbers)) for key in each], int)
+        for each in keys
+    )
+    # Each key has an axis of time of its own, one after the other
+    every = np.concatenate([one, other])
+    length = np.ptp(every) + 1.0 if len(every) else 1.0
+    one, other = one + length * mine[:, None], other + length * theirs[:, None]
+    order = np.argsort(other[:, 0])
+    starts, ends = other[order, 0], np.maximum.accumulate(other[order, 1])
+    first = np.searchsorted(ends, one[:, 0] - slack)
+    last = np.searchsorted(starts, one[:, 1] + slack, side="right")
+    counts = np.maximum(last - first, 0)
+    rows = np.repeat(np.arange(len(one)), counts)
+    places = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    columns = order[np.repeat(first, counts) + places]
+    same = mine[rows] == theirs[columns]
+    return rows[same], columns[same]

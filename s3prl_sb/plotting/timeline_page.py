@@ -28,6 +28,7 @@ from s3prl_sb.storage.parts import Part
 from s3prl_sb.terminal import progress
 
 EMBEDDED = 600.0  # seconds of sound that are inside the page; longer ones lie beside it
+BESIDE = ".timeline.flac"
 COARSE = 4  # frames of 10 ms in a column of the spectrogram of longer ones
 
 STYLE = """
@@ -236,7 +237,7 @@ def write_timeline_page(
     ---------
     output : str
         HTML file to write. The sound of a file of more than 10 minutes is written
-        beside it, with the ending ``.flac``; a shorter one is inside.
+        beside it, with the ending ``.timeline.flac``; a shorter one is inside.
     wav : str
         wav, flac, ogg or mp3.
     items : list of Item
@@ -264,7 +265,8 @@ def write_timeline_page(
                 encode(sound, file)
                 sound.unlink()
             else:
-                beside = output.with_suffix(".flac")
+                # Not .flac alone, which may be the audio file itself
+                beside = output.with_suffix(BESIDE)
                 with Part(beside) as other:
                     write_sound(other.path, wav, 0.0, duration)
                     other.publish()

@@ -230,6 +230,26 @@ def test_the_similarity_is_taken_from_the_recording():
     assert speakers([one, two], 0.5) == [{0: 0, 1: 1}, {0: 0, 1: 1}]
 
 
+def test_speakers_of_many_windows():
+    """Voices in any order in 80 windows, whose tracks never agree in an overlap."""
+    rng = np.random.default_rng(0)
+    voices = rng.standard_normal((3, 8))
+    orders = [rng.permutation(3) for _ in range(80)]
+    many = [
+        window(
+            16 * n,
+            16 * n + 20,
+            [[(16 * n + 5 + k, 16 * n + 6 + k)] for k in range(3)],
+            vectors=voices[order] + 0.1 * rng.standard_normal((3, 8)),
+        )
+        for n, order in enumerate(orders)
+    ]
+    found = speakers(many, 0.5)
+    names = {voice: found[0][k] for k, voice in enumerate(orders[0])}
+    for group, order in zip(found, orders):
+        assert [group[k] for k in range(3)] == [names[voice] for voice in order]
+
+
 def test_silence_has_no_speakers():
     silent = [window(0, 20, [[], []]), window(10, 30, [[], []])]
     activity, events, words = joined(silent, 0.5)

@@ -106,6 +106,7 @@ def test_truth_in_other_formats(tmp_path):
     ("text", "message"),
     [
         ("{", "1: not valid JSON"),
+        ("[" * 100_000, "not valid JSON: maximum recursion depth"),
         ("{}", "SegLST is a list of entries"),
         ('[{"speaker": "a"}]', "entry 1: .* It needs session_id, speaker"),
         (

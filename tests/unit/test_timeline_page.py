@@ -110,8 +110,23 @@ def test_long_sound_lies_beside_the_page(wav, tmp_path, monkeypatch):
     monkeypatch.setattr(timeline_page, "EMBEDDED", 2.0)
     write_timeline_page(tmp_path / "a page #1.html", wav, ITEMS)
     page = Elements((tmp_path / "a page #1.html").read_text("utf-8"))
-    assert page.sources[0] == "a%20page%20%231.flac"
-    assert len(soundfile.read(tmp_path / "a page #1.flac")[0]) == 3 * RATE
+    assert page.sources[0] == "a%20page%20%231.timeline.flac"
+    assert len(soundfile.read(tmp_path / "a page #1.timeline.flac")[0]) == 3 * RATE
+
+
+def test_the_sound_beside_the_page_is_never_the_audio_itself(tmp_path, monkeypatch):
+    monkeypatch.setattr(timeline_page, "EMBEDDED", 2.0)
+    audio = tmp_path / "talk.flac"
+    soundfile.write(audio, np.zeros((9 * RATE, 2)), 3 * RATE)
+    before = audio.read_bytes()
+    for name in ("talk.html", "other.html"):
+        (tmp_path / "other.flac").write_bytes(b"someone's")
+        write_timeline_page(tmp_path / name, audio, ITEMS)
+        page = Elements((tmp_path / name).read_text("utf-8"))
+        assert page.sources[0] == name.replace(".html", ".timeline.flac")
+        assert len(soundfile.read(tmp_path / page.sources[0])[0]) == 3 * RATE
+    assert audio.read_bytes() == before
+    assert (tmp_path / "other.flac").read_bytes() == b"someone's"
 
 
 def test_a_page_of_nothing(wav, tmp_path):

@@ -6,6 +6,7 @@ Authors
 
 import itertools
 import random
+import tracemalloc
 
 import pytest
 
@@ -186,3 +187,21 @@ def test_no_mapping_shares_more_time():
             shared(zip(few, order)) for order in itertools.permutations(many, len(few))
         )
         assert shared(speaker_mapping(*sides).items()) >= best - 6  # of the grid
+
+
+def test_an_hour_needs_little_memory():
+    """Not all pairs of 9000 words are looked at, nor those of a label of all."""
+    true = [word(f"w{n % 300}", 0.4 * n, 0.4 * n + 0.3, "ann") for n in range(9000)]
+    true += [event(f"e{n % 2}", 0.9 * n, 0.9 * n + 0.7) for n in range(4000)]
+    true += [turn("ann", 0.0, 3600.0), event("hum", 0.0, 3600.0)]
+    late = [
+        each._replace(start=each.start + 0.1, stop=each.stop + 0.1) for each in true
+    ]
+    tracemalloc.start()
+    try:
+        score = timeline_f1({"a": late}, {"a": true})
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert score.f1 == {"speaker": 1.0, "word": 1.0, "event": 1.0}
+    assert peak < 30e6

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Sound events in time: HEAR's event tasks, DESED, and your own recordings.
+"""Sound events in time: HEAR's event tasks, DESED, your own recordings.
 
 > python train.py hparams/train.yaml --upstream hubert_base --data_folder DIR
 

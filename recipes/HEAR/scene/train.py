@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Labels of clips of sound: HEAR's scene tasks, and other corpora of clips.
+"""Labels of clips: HEAR's scene tasks, and other corpora of sounds.
 
 > python train.py hparams/train.yaml --upstream hubert_base --data_folder DIR
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Universal recognition: who speaks, what each says and which sounds happen, and when.
+"""Universal recognition: who speaks, what is said, what sounds, when.
 
 > python train.py hparams/train.yaml --upstream hubert_base --data_folder DIR
 
