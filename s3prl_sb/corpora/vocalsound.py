@@ -17,6 +17,7 @@ from s3prl_sb.audio.audio_names import is_audio
 from s3prl_sb.corpora.clip_folds import prepare_clips
 from s3prl_sb.corpora.completeness import check_folder, warn_if_short
 from s3prl_sb.corpora.downloading import Published, download
+from s3prl_sb.corpora.metadata_tables import metadata_lines
 from s3prl_sb.dataio import manifest
 from s3prl_sb.errors import ManifestError
 
@@ -89,7 +90,7 @@ def _clips(data_folder):
     speakers = {}
     for split, name in SPLITS.items():
         path = os.path.join(corpus, "meta", name)
-        rows = csv.reader(manifest.read_text(path).splitlines())
+        rows = csv.reader(metadata_lines(path))
         speakers.update((row[0].strip(), split) for row in rows if row)
     homes = [os.path.join(corpus, name) for name in FOLDERS]
     home = next(filter(os.path.isdir, homes), homes[0])
