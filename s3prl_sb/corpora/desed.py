@@ -25,6 +25,7 @@ from typing import NamedTuple
 from s3prl_sb.audio import headers
 from s3prl_sb.audio.audio_names import is_audio
 from s3prl_sb.corpora.completeness import check_folder, warn_if_short
+from s3prl_sb.corpora.downloading import behind_a_form
 from s3prl_sb.corpora.recordings import TOLERANCE, check_speech, make_records
 from s3prl_sb.dataio import manifest, tables
 from s3prl_sb.dataio.rows import csv_cells
@@ -33,6 +34,11 @@ from s3prl_sb.terminal.messages import few
 
 logger = logging.getLogger(__name__)
 
+download_desed = behind_a_form(
+    "DESED",
+    "https://project.inria.fr/desed",
+    "its page has a program that fetches the clips and lays them out.",
+)
 VERSION = "desed/1"  # a change makes finished preparations stale
 #: Splits to the folder below ``metadata`` and ``audio``, and the file in it, if one.
 PARTS = {

@@ -31,6 +31,7 @@ from pathlib import Path
 
 from s3prl_sb.audio import headers
 from s3prl_sb.corpora.completeness import check_folder, warn_if_short, with_audio
+from s3prl_sb.corpora.downloading import behind_a_form
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS, skipped
@@ -38,6 +39,11 @@ from s3prl_sb.terminal.messages import few
 
 logger = logging.getLogger(__name__)
 
+download_ml_superb = behind_a_form(
+    "ML-SUPERB",
+    "https://multilingual.superbbenchmark.org",
+    "its page links the archive. Unpack it, and give the folder eighth_version.",
+)
 VERSION = "ml_superb/1"  # a change makes finished preparations stale
 FOLDER = "eighth_version"  # name of the published folder
 DURATIONS = ("10min", "1h")

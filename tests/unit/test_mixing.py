@@ -164,6 +164,48 @@ def test_turns_overlap_as_much_as_wanted(overlap):
     assert shared / spoken == pytest.approx(overlap, abs=0.03)
 
 
+class LongTalk(Talk):
+    """Speakers who have one utterance each, of 3, 4, … seconds."""
+
+    def draw(self, split, speaker, rng, longest):
+        length = 3.0 + int(speaker[-1])
+        if length > longest:
+            return None
+        return Speech(np.ones(round(length * RATE)), [(0.0, length)], [])
+
+
+@pytest.mark.parametrize(("seconds", "speakers"), [(6.0, 1), (10.0, 2), (16.0, 3)])
+def test_long_utterances_leave_time_for_the_others(seconds, speakers):
+    settings = Settings(seconds=(seconds, seconds), speakers=(3, 3), pause=(0.2, 0.3))
+    for i in range(10):
+        layout = lay_out(settings, LongTalk(), None, "train", i)
+        assert len({turn.speaker for turn in layout.turns}) == speakers
+        assert len({turn.level for turn in layout.turns}) == speakers
+
+
+def test_a_scene_may_be_silent():
+    settings = Settings(seconds=(1, 1), events=(0, 1))
+    layout = lay_out(settings, None, None, "train", 0)
+    rendered = render(layout, np.zeros(layout.samples), RATE, None)
+    assert not rendered.twin("both").any()
+
+
+def test_more_speakers_than_there_are(tmp_path, caplog):
+    caplog.set_level("WARNING")
+    with pytest.raises(
+        MixError, match="speakers 6 6, but the train set has 5 speakers"
+    ):
+        mix_of(tmp_path, speakers=(6, 6))
+    mix_of(tmp_path, speakers=(1, 6))
+    assert "up to 6 speakers, but the test set has 5 speakers: test0" in caplog.text
+
+
+def test_numbers_of_scenes_are_checked(tmp_path):
+    for counts in ({"train": -1, "test": 1}, {"train": 0}):
+        with pytest.raises(MixError, match="numbers of scenes are 0 or more"):
+            make_scenes(mix_of(tmp_path), counts)
+
+
 def test_sounds_do_not_depend_on_speech_nor_overlap_with_their_like():
     settings = Settings(seconds=(8, 8), events=(4, 6))
     for index in range(10):
