@@ -11,13 +11,12 @@ from typing import Any
 from s3prl_sb.corpora.mixing.settings import MixError
 from s3prl_sb.corpora.mixing.sounds import Clip
 from s3prl_sb.corpora.mixing.speech import Utterance, plain
-from s3prl_sb.dataio import scenes
+from s3prl_sb.dataio import scene_checks, scenes
 from s3prl_sb.terminal.messages import excerpt, few
 
 logger = logging.getLogger(__name__)
 
 SPEAKERS = ("speaker", "spk_id")  # keys of the speaker in a list
-INSTANT = 0.01  # seconds of a word whose times are equal, as rounding makes them
 Records = Mapping[str, dict[str, Any]]
 
 
@@ -136,13 +135,13 @@ def _words(words, name, duration, source):
             start, stop = float(start), float(stop)
         except (TypeError, ValueError):
             start, stop, text = 0.0, -1.0, ""
-        if not 0 <= start <= stop <= duration + scenes.TOLERANCE:
+        if not 0 <= start <= stop <= duration + scene_checks.TOLERANCE:
             raise MixError(
                 f"{source}: '{name}': {excerpt(entry)} is not [start, stop, word], "
                 f"seconds within its {duration} s. Correct it."
             )
         texts = list(filter(None, map(plain, str(text).split())))
-        stop = min(max(stop, start + INSTANT), duration)
+        stop = min(max(stop, start + scenes.INSTANT), duration)
         if start < stop and texts:
             spread = scenes.spread(texts, [(start, stop)])
             timed += [(first, last, word) for first, last, word in spread]
@@ -183,7 +182,7 @@ def clips(records: Records, source: str) -> list[Clip]:
         wav = record["wav"]
         if record.get("events") is not None:
             events = {key: record[key] for key in ("duration", "events")}
-            scenes.check_scenes({name: events}, {name: source})
+            scene_checks.check_scenes({name: events}, {name: source})
             offset = record["start"] or 0.0
             made += [
                 Clip(name, wav, offset + start, offset + stop, _flat(label))
