@@ -66,7 +66,7 @@ def utterances(
             if not words:
                 silent.append(name)
                 continue
-        text = _flat(record.get("text"))
+        text = flat(record.get("text"))
         limits = record["wav"], record["start"], record["stop"], duration
         utterance = Utterance(name, *limits, text or None, words)
         people.setdefault(_speaker(record, name, source), []).append(utterance)
@@ -79,7 +79,7 @@ def utterances(
 
 
 def _speaker(record, name, source):
-    speaker = next((text for key in SPEAKERS if (text := _flat(record.get(key)))), "")
+    speaker = next((text for key in SPEAKERS if (text := flat(record.get(key)))), "")
     if not speaker:
         raise MixError(
             f"{source}: '{name}' has no speaker. Add the column {SPEAKERS[0]}."
@@ -87,8 +87,14 @@ def _speaker(record, name, source):
     return speaker
 
 
-def _flat(value):
-    """Returns a name or a text without line breaks; "" for null."""
+def flat(value: Any) -> str:
+    """Returns a name or a text without line breaks; "" for null.
+
+    Example
+    -------
+    >>> flat(" dog\\tbarks"), flat(3), flat(None)
+    ('dog barks', '3', '')
+    """
     return "" if value is None else " ".join(str(value).split())
 
 
@@ -185,14 +191,14 @@ def clips(records: Records, source: str) -> list[Clip]:
             scene_checks.check_scenes({name: events}, {name: source})
             offset = record["start"] or 0.0
             made += [
-                Clip(name, wav, offset + start, offset + stop, _flat(label))
+                Clip(name, wav, offset + start, offset + stop, flat(label))
                 for label, start, stop in record["events"]
             ]
             continue
         labels = record.get("labels", [record.get("label")])
-        if not isinstance(labels, list) or not all(map(_flat, labels)):
+        if not isinstance(labels, list) or not all(map(flat, labels)):
             raise MixError(f"{source}: '{name}' has no label. Add the column.")
         if len(labels) == 1:
-            label = _flat(labels[0])
+            label = flat(labels[0])
             made.append(Clip(name, wav, record["start"], record["stop"], label))
     return made
