@@ -130,7 +130,8 @@ def read_scenes(path: str, audio: bool = True) -> dict[str, dict[str, Any]]:
     Returns
     -------
     dict
-        ``{id: record}``; missing keys of records are added, as null.
+        ``{id: record}``; missing keys of records are added, as null. Without segments,
+        the words of a speaker are its turns.
 
     Raises
     ------
@@ -169,6 +170,13 @@ def read_scenes(path: str, audio: bool = True) -> dict[str, dict[str, Any]]:
         records[name] = record
     manifest.validate(records, path, required=(), audio=audio, lines=lines)
     check_scenes(records, {name: f"{path}:{line}" for name, line in lines.items()})
+    for record in records.values():
+        if record["segments"] is None and record["words"] is not None:
+            record["segments"] = _entries(
+                [word[:3] for word in record["words"]], record["duration"]
+            )
+            names = dict.fromkeys(turn[0] for turn in record["segments"])
+            record["speakers"] = list(names)
     return records
 
 
