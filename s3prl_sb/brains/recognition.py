@@ -22,10 +22,11 @@ from s3prl_sb.brains.recognition_scores import (
     ERRORS,
     SceneScores,
     detection_scores,
+    inside,
     normalized,
 )
 from s3prl_sb.dataio.manifest import Records
-from s3prl_sb.dataio.timeline import Timeline, segments_of
+from s3prl_sb.dataio.timeline import Timeline, items_of, segments_of
 from s3prl_sb.dataio.timeline_decoding import (
     BestTokens,
     Decisions,
@@ -268,12 +269,9 @@ class RecognitionBrain(SSLBrain):
         threshold, median = values.values()
         place, key = (0, "segments") if of_speakers else (1, "events")
         items = speaker_items if of_speakers else event_items
-        kind = "speaker" if of_speakers else "event"
         seen = {n: r for n, r in records.items() if r[key] is not None}
         found = {
-            name: segments_of(
-                items(self.heard[name][place], decisions, record["duration"]), kind
-            )
+            name: items(self.heard[name][place], decisions, record["duration"])
             for name, record in seen.items()
         }
         rates = _speaker_costs if of_speakers else _event_costs
@@ -301,16 +299,26 @@ class RecognitionBrain(SSLBrain):
 
 def _speaker_costs(records, found):
     """Returns the diarization error rate."""
-    errors = errors_of(records, found)
+    turns = {name: segments_of(items, "speaker") for name, items in found.items()}
+    errors = errors_of(records, turns)
     return (errors.rate if errors.speech else errors.total,)
 
 
 def _event_costs(records, found):
-    """Returns the negated F1 scores of whole events and of segments."""
-    true = {n: [tuple(event) for event in r["events"]] for n, r in records.items()}
+    """Returns the negated F1 scores of whole events and of segments; without true
+    events the number of false ones."""
+    true, heard = (
+        {
+            name: segments_of(inside(side[name], record["regions"]), "event")
+            for name, record in records.items()
+        }
+        for side in ({n: items_of(r) for n, r in records.items()}, found)
+    )
     durations = {name: record["duration"] for name, record in records.items()}
-    whole = event_counts(true, found, offset_share=0.2)
-    return -whole.macro_f1, -segment_counts(true, found, durations).macro_f1
+    whole = event_counts(true, heard, offset_share=0.2)
+    if not any(true.values()):
+        return float(whole.estimated.sum()), 0.0
+    return -whole.macro_f1, -segment_counts(true, heard, durations).macro_f1
 
 
 def main_records(records: Records) -> dict[str, Mapping[str, Any]]:

@@ -12,7 +12,7 @@ from s3prl_sb.brains import plots
 from s3prl_sb.brains.cross_effect_plot import cross_effect_plot
 from s3prl_sb.brains.recognition_scores import ERRORS, SceneScores
 from s3prl_sb.brains.timeline_plot import scene_timeline
-from s3prl_sb.dataio.timeline import FORMATS, items_of
+from s3prl_sb.dataio.timeline import ENDINGS, FORMATS, items_of
 from s3prl_sb.metrics.cross_effects import cross_effects
 from s3prl_sb.storage.csv_files import write_csv
 from s3prl_sb.storage.file_names import file_stem
@@ -22,13 +22,6 @@ if TYPE_CHECKING:
     from s3prl_sb.brains.recognition import RecognitionBrain
 
 TIMELINES = 4  # number of plotted scenes
-#: Ends of the names of files to the formats in them.
-WRITTEN = {
-    "jsonl": "jsonl",
-    "rttm": "rttm",
-    "seglst.json": "seglst",
-    "tsv": "tsv",
-}
 COLUMNS = ("der", "cpwer", "tcpwer", "segment_f1", "onset_f1", "event_f1")
 
 
@@ -62,7 +55,7 @@ def write(brain: "RecognitionBrain") -> None:
         "ref": {name: items_of(brain.seen[name]) for name in names},
     }
     for side, each in timelines.items():
-        for end, kind in WRITTEN.items():
+        for kind, end in ENDINGS.items():
             write_text(folder / f"{side}.{end}", FORMATS[kind](each))
     (folder / "timelines").mkdir(exist_ok=True)
     heading = plots.heading(brain, {})

@@ -7,6 +7,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -25,7 +26,7 @@ from s3prl_sb.dataio.timeline import (
 from s3prl_sb.dataio.tokenizers import Tokenizer
 from s3prl_sb.lobes.heads.recognizer import KINDS
 from s3prl_sb.metrics.diarization import DiarizationErrors
-from s3prl_sb.metrics.psds import psds
+from s3prl_sb.metrics.psds import SCENARIOS, psds
 from s3prl_sb.metrics.sound_events import event_counts, segment_counts
 from s3prl_sb.metrics.timeline_score import timeline_f1
 from s3prl_sb.metrics.word_attribution import cpwer, tcpwer, total
@@ -48,11 +49,6 @@ MEASURES = {
 ERRORS = ("der", "cpwer", "tcpwer")
 COLLAR = 0.2  # seconds by which the time of an event may be off
 SHARE = 0.2  # of an event's length, by which its offset may be off
-#: Scenarios of DCASE's task 4, see s3prl_sb/metrics/psds.py.
-SCENARIOS = {
-    "psds1": {"dtc": 0.7, "gtc": 0.7, "alpha_st": 1.0},
-    "psds2": {"dtc": 0.1, "gtc": 0.1, "cttc": 0.3, "alpha_ct": 0.5, "alpha_st": 1.0},
-}
 
 
 class SceneScores:
@@ -89,14 +85,25 @@ class SceneScores:
         kinds: Sequence[str] = KINDS,
     ):
         self.records, self.kinds = dict(records), kinds
-        self.timelines = {
-            name: within(timelines[name], record["regions"])
-            for name, record in self.records.items()
-        }
+        self.timelines, self.true = (
+            {
+                name: within(self._predictable(each[name]), record["regions"])
+                for name, record in self.records.items()
+            }
+            for each in (timelines, {n: items_of(r) for n, r in records.items()})
+        )
         self.diarization = self._diarization()
         self.cpwer, self.tcpwer = self._words()
         self.segments, self.onsets, self.events = self._events(event_labels)
         self.timeline = self._timeline() if self.records else None
+
+    def _predictable(self, items):
+        """Returns the items of the predicted kinds; without speakers, words are those
+        of one track."""
+        own = [item for item in items if item.type in map(TYPES.get, self.kinds)]
+        if "speakers" in self.kinds:
+            return own
+        return [item._replace(speaker="") for item in own]
 
     def _annotated(self, kind):
         """Returns the recordings that count for a kind."""
@@ -118,16 +125,14 @@ class SceneScores:
         """Returns the edits of words of each recording, without and with times."""
         names = self._annotated("words")
         predicted = {name: words_of(self.timelines[name]) for name in names}
-        true = {name: words_of(items_of(self.records[name])) for name in names}
-        if "speakers" not in self.kinds:  # one track
-            true = {n: [("", *word[1:]) for word in words] for n, words in true.items()}
+        true = {name: words_of(self.true[name]) for name in names}
         return cpwer(predicted, true), tcpwer(predicted, true)
 
     def _events(self, labels):
         """Returns counts of segments, onsets and whole events."""
         names = self._annotated("events")
         predicted = {n: segments_of(self.timelines[n], "event") for n in names}
-        true = {n: segments_of(items_of(self.records[n]), "event") for n in names}
+        true = {n: segments_of(self.true[n], "event") for n in names}
         if not names:
             return None, None, None
         durations = {name: self.records[name]["duration"] for name in names}
@@ -144,8 +149,15 @@ class SceneScores:
             name: tuple(kind for kind in annotated_types(record) if kind in mine)
             for name, record in self.records.items()
         }
-        true = {name: items_of(record) for name, record in self.records.items()}
-        return timeline_f1(self.timelines, true, annotated)
+        # Here turns are items like others, without errors in parts of them
+        sides = (
+            {
+                name: inside(each[name], record["regions"])
+                for name, record in self.records.items()
+            }
+            for each in (self.timelines, self.true)
+        )
+        return timeline_f1(*sides, annotated)
 
     def stats(self) -> dict[str, float]:
         """Returns all measures that the records allow.
@@ -190,6 +202,10 @@ class SceneScores:
             ``{measure: {recording: (numerator, denominator)}}``; events over all
             labels together.
         """
+        return self._counts
+
+    @functools.cached_property
+    def _counts(self):
         counts = {
             "der": {n: (e.total, e.speech) for n, e in self.diarization.items()},
             "cpwer": {n: (e.total, e.tokens) for n, e in self.cpwer.items()},
@@ -220,7 +236,7 @@ class SceneScores:
         dict
         """
         rates = {}
-        for measure, each in self.counts().items():
+        for measure, each in self._counts.items():
             numerator, denominator = each.get(name, (0.0, 0.0))
             if denominator:
                 rates[measure] = numerator / denominator
@@ -272,7 +288,8 @@ def detection_scores(
 
 
 def within(items: Iterable[Item], regions: Sequence | None) -> Timeline:
-    """Returns the items whose middle lies in annotated regions.
+    """Returns the turns of speakers, and the words and events whose middle lies in
+    annotated regions.
 
     Arguments
     ---------
@@ -288,18 +305,41 @@ def within(items: Iterable[Item], regions: Sequence | None) -> Timeline:
 
     Example
     -------
-    >>> items = [Item("event", "dog", 0.0, 1.0), Item("event", "cat", 4.0, 5.0)]
+    >>> items = [Item("event", "dog", 0.0, 1.0), Item("speaker", "ann", 0.0, 1.0)]
     >>> [item.label for item in within(items, [[3.0, 6.0]])]
+    ['ann']
+    """
+    items = list(items)
+    kept = set(inside(items, regions))
+    return [item for item in items if item.type == "speaker" or item in kept]
+
+
+def inside(items: Iterable[Item], regions: Sequence | None) -> Timeline:
+    """Returns the items of any type whose middle lies in annotated regions.
+
+    Arguments
+    ---------
+    items, regions
+        See :func:`within`.
+
+    Returns
+    -------
+    list of Item
+
+    Example
+    -------
+    >>> items = [Item("event", "dog", 0.0, 1.0), Item("event", "cat", 4.0, 5.0)]
+    >>> [item.label for item in inside(items, [[3.0, 6.0]])]
     ['cat']
     """
     if regions is None:
         return list(items)
 
-    def lies_inside(item):
+    def is_inside(item):
         middle = (item.start + item.stop) / 2
         return any(start <= middle < stop for start, stop in regions)
 
-    return [item for item in items if item.type == "speaker" or lies_inside(item)]
+    return [item for item in items if is_inside(item)]
 
 
 def normalized(records: Records, tokenizer: Tokenizer | None) -> dict[str, Any]:

@@ -43,6 +43,12 @@ from s3prl_sb.terminal.messages import few
 
 logger = logging.getLogger(__name__)
 
+download_hear = downloading.behind_a_form(
+    "HEAR",
+    "https://doi.org/10.5281/zenodo.5885750",
+    "its tasks are tars at Zenodo. Get those that you want; each is, as it is, a "
+    "data_folder of HEAR/scene or HEAR/events.",
+)
 VERSION = "hear/1"  # a change makes finished preparations stale
 METADATA, VOCABULARY = "task_metadata.json", "labelvocabulary.csv"
 ENDINGS = (".tar.gz", ".tgz", ".tar")
@@ -164,7 +170,8 @@ def find_task(data_folder: str | None) -> str:
     if not tasks:
         raise ManifestError(
             f"{folder}: there is no {METADATA}. Set data_folder to a task of HEAR: its "
-            "tar, or its folder with 48000, labelvocabulary.csv and so on."
+            "tar, or its folder with 48000, labelvocabulary.csv and so on; or name "
+            "another layout, --corpus."
         )
     if len(tasks) > 1:
         names = few([os.path.relpath(task, folder) for task in tasks], 6)

@@ -130,7 +130,8 @@ def read_scenes(path: str, audio: bool = True) -> dict[str, dict[str, Any]]:
     Returns
     -------
     dict
-        ``{id: record}``; missing keys of records are added, as null.
+        ``{id: record}``; missing keys of records are added, as null. Without segments,
+        the words of a speaker are its turns.
 
     Raises
     ------

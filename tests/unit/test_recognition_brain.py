@@ -147,6 +147,17 @@ def test_items_outside_of_the_regions_do_not_count():
     assert scores.events.estimated.sum() == 0
 
 
+def test_the_truth_outside_of_the_regions_does_not_count_either():
+    known = record(regions=[[0.0, 1.0]])
+    items = [item for item in items_of(known) if item.start < 0.9]
+    stats = SceneScores({"a": known}, {"a": items}, ["dog"]).stats()
+    assert stats["der"] == stats["tcpwer"] == 0 and "event_f1" not in stats
+    assert stats["timeline_f1"] == stats["mean_score"] == 1
+    more = [*items, *items_of(record(segments=[["cy", 1.2, 1.9]], words=[]))]
+    stats = SceneScores({"a": known}, {"a": more}, ["dog"]).stats()
+    assert stats["der"] == 0 and stats["timeline_f1"] == 1
+
+
 def test_one_track_of_words():
     """Without speakers, words are one text in the order of time."""
     timeline = decode(
@@ -160,6 +171,11 @@ def test_one_track_of_words():
     records = normalized({"a": record()}, TOKENIZER)
     stats = SceneScores(records, {"a": timeline}, [], ["words"]).stats()
     assert stats["cpwer"] == 0 and "der" not in stats
+    times = [(item.start, item.stop) for item in timeline]
+    words = [["ann", *times[0], "AB"], ["bob", *times[1], "BA"]]
+    records["a"]["words"] = words
+    stats = SceneScores(records, {"a": timeline}, [], ["words"]).stats()
+    assert stats["timeline_f1"] == 1
 
 
 # ------------------------------------------------------------------------ Brain
@@ -188,6 +204,17 @@ def test_the_validation_set_chooses():
     chosen = brain.decisions
     assert (chosen.speaker_threshold, chosen.speaker_median) == (0.5, 0.1)
     assert (chosen.event_threshold, chosen.event_median) == (0.2, 0.5)
+
+
+@pytest.mark.parametrize("changes", [{"events": None}, {"regions": [[0.0, 0.5]]}])
+def test_a_validation_set_without_events_chooses_the_middle(changes):
+    """With nothing to find, or with nothing but false alarms."""
+    brain, scene = Settings(), record(segments=None, **changes)
+    brain.kinds = ("events",)
+    brain.heard = {"a": Heard(None, np.full((100, 1), 0.3), None)}
+    brain.decisions = Decisions(event_labels=["dog"])
+    brain.choose({"a": scene})
+    assert (brain.decisions.event_threshold, brain.decisions.event_median) == (0.5, 0.0)
 
 
 def test_words_go_with_their_speakers():
@@ -228,6 +255,8 @@ def test_sets_that_do_not_fit_the_heads(tmp_path):
         RecipeError, match=r"no events: .* --heads '\[speakers, words\]"
     ):
         recognition_splits(settings(tmp_path, record(events=None)))
+    with pytest.raises(RecipeError, match="no events: annotate them"):
+        recognition_splits(settings(tmp_path, record(events=[]), heads=["events"]))
     other = record(events=[["cat", 0.0, 1.0]])
     with pytest.raises(RecipeError, match="valid.json has events .*: dog. Remove"):
         recognition_splits(settings(tmp_path, other))

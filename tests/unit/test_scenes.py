@@ -402,3 +402,12 @@ def test_faults_of_tables(row, message, tmp_path):
 def test_a_table_without_columns(tmp_path):
     with pytest.raises(ManifestError, match="my.csv:1: no column"):
         table(tmp_path, ["a,a.wav,dog"], "record_id,wav,label")
+
+
+def test_words_without_turns_are_the_turns(tmp_path):
+    words = [["bob", 1.0, 1.4, "HI"], ["ann", 0.2, 0.5, "YES"]]
+    record = {"wav": "a.wav", "duration": 2.0, "segments": None, "words": words}
+    manifest.write({"a": record}, tmp_path / "a.json")
+    read = scenes.read_scenes(str(tmp_path / "a.json"), audio=False)["a"]
+    assert read["segments"] == [["ann", 0.2, 0.5], ["bob", 1.0, 1.4]]
+    assert read["speakers"] == ["ann", "bob"]
