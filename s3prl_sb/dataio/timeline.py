@@ -213,13 +213,15 @@ def rttm(recordings: Timelines) -> str:
 
     Example
     -------
-    >>> rttm({"a": [Item("speaker", "ann b", 0.5, 1.0)]})
-    'SPEAKER a 1 0.500 0.500 <NA> <NA> ann_b <NA> <NA>\\n'
+    >>> rttm({"a 1": [Item("speaker", "ann b", 0.5, 1.0)]})
+    'SPEAKER a_1 1 0.500 0.500 <NA> <NA> ann_b <NA> <NA>\\n'
     """
     return _text(
         line
         for name, items in recordings.items()
-        for line in rttm_lines(name, _joined(segments_of(items, "speaker")))
+        for line in rttm_lines(
+            "_".join(name.split()), _joined(segments_of(items, "speaker"))
+        )
     )
 
 
