@@ -33,7 +33,7 @@ def main(arguments):
     from s3prl_sb.benchmark import listing, own_suites, table
     from s3prl_sb.runs import suites
 
-    names = list(dict.fromkeys(map(suites.find, arguments.suite)))
+    names = own_suites.find(arguments.suite)
     if arguments.list:
         print(listing.text(names or suites.names()))
         return 0

@@ -16,9 +16,10 @@ from s3prl_sb.runs.tasks import unknown
 from s3prl_sb.storage.files import read_yaml
 
 TOY = "toy"
+FOLDER = "{folder}"  # of a toy, in the keys of its task
 
 
-def read_data(source, output, tasks, others=None):
+def read_data(source, output, tasks):
     """Reads the keys of recipes that say where the corpora are.
 
     Arguments
@@ -31,8 +32,6 @@ def read_data(source, output, tasks, others=None):
         Folder of the benchmark; toy corpora are created in its folder ``toys``.
     tasks : list of str
         Tasks to read; others are ignored.
-    others : dict, optional
-        Task to its other keys, which may choose a variant of its recipe.
 
     Returns
     -------
@@ -64,9 +63,9 @@ def read_data(source, output, tasks, others=None):
                 f"{place}: {name}: {written(keys)} are no keys of its recipe. Write "
                 f"{name}: {{data_folder: DIR}}, or {name}: toy."
             )
-        variant = variant_of((others or {}).get(task))
-        keys = check_keys(task, keys, source, variant=variant)
-        data[task] = absolute(task, keys, Path(source).parent.resolve(), variant)
+        keys = check_keys(task, keys, source)
+        folder = Path(source).parent.resolve()
+        data[task] = absolute(task, keys, folder, variant_of(keys))
     return data, before
 
 
@@ -126,7 +125,7 @@ def _toy(task, folder, made, place):
             is_done=lambda: (place / "toy.json").is_file(),
         )
     keys = {
-        key: value.format(folder=place) if isinstance(value, str) else value
+        key: value.replace(FOLDER, str(place)) if isinstance(value, str) else value
         for key, value in entry.items()
     }
     return keys, made[corpus]

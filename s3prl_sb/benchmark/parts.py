@@ -68,4 +68,5 @@ def names(task, values):
     [(key, every)] = parts.items()
     wanted = listed(task, values).get(key, ALL)
     chosen = every if wanted == ALL else wanted
-    return [f"{FOLD}{part}" if key == FOLD else str(part) for part in chosen]
+    prefix = FOLD if key == FOLD else ""
+    return [f"{prefix}{part}".replace("/", "-") for part in chosen]

@@ -9,11 +9,14 @@ Authors
 
 from typing import NamedTuple
 
+from s3prl_sb.benchmark.budgets import names_of
 from s3prl_sb.runs import suites
 from s3prl_sb.runs.suite_tasks import matching, task_of
 
 #: Keys of a table.
 KEYS = "source budget columns numbers models verified remarks aliases".split()
+#: Those whose entries are lists or mappings.
+ROWS = {"numbers": list, "models": list, "verified": dict, "remarks": dict}
 
 
 class Number(NamedTuple):
@@ -73,21 +76,28 @@ def models(names):
     Returns
     -------
     dict
-        Model to task to metric to :class:`Number`.
+        Model to task to metric to :class:`Number`. The name of a model with numbers
+        for a budget has that of the budget, after a comma.
 
     Example
     -------
     >>> models(["superb"])
     {}
     """
-    return _read(names, None, "models")
+    found = _read(names, None, "models", only=True)
+    for budget in names_of(names):
+        for model, numbers in _read(names, budget, "models", only=True).items():
+            found[f"{model}, {budget}"] = numbers
+    return found
 
 
-def _read(names, budget, kind):
+def _read(names, budget, kind, only=False):
+    """Returns the numbers for a budget, and before them those for the protocol unless
+    ``only`` the budget is wanted."""
     found = {}
     for name in names:
         suite = suites.suite(name)
-        for wanted in dict.fromkeys((None, budget)):
+        for wanted in dict.fromkeys((budget,) if only else (None, budget)):
             for number, table in enumerate(suite.published, 1):
                 where = f"{suite.file}: published {number}"
                 _check(table, where)
@@ -97,9 +107,22 @@ def _read(names, budget, kind):
 
 
 def _check(table, where):
+    """Checks the kinds of all entries of a table."""
+    if not isinstance(table, dict) or not isinstance(table.get("columns"), list):
+        raise suites.SuiteError(
+            f"{where}: write columns: [TASK, TASK.metric], numbers: {{CARD: [90, 80]}}."
+        )
     for key in table:
         if key not in KEYS:
             raise suites.SuiteError(f"{where}: {suites.unknown('key', key, KEYS)}")
+    for key in ("numbers", "models", "verified", "remarks", "aliases"):
+        rows, inner = table.get(key) or {}, ROWS.get(key)
+        if not isinstance(rows, dict):
+            raise suites.SuiteError(f"{where}: {key} is a mapping.")
+        for name, row in rows.items():
+            if inner and not isinstance(row, inner):
+                kind = "list" if inner is list else "mapping"
+                raise suites.SuiteError(f"{where}: {key}: {name} is no {kind}.")
 
 
 def _add(table, kind, tasks, found, where):
@@ -113,6 +136,10 @@ def _add(table, kind, tasks, found, where):
         sources = (table.get("verified") or {}).get(model, {})
         remarks = (table.get("remarks") or {}).get(model, {})
         for name, (task, metric), value in zip(table["columns"], columns, row):
+            if isinstance(value, (str, bool, list, dict)):
+                raise suites.SuiteError(
+                    f"{where}: {model}: {name}: {value!r} is no number"
+                )
             if value is not None:
                 source = sources.get(name, table.get("source"))
                 remark = remarks.get(name, remarks.get("all"))

@@ -12,11 +12,7 @@ from s3prl_sb.brains.classification import ClassificationBrain, classification_s
 from s3prl_sb.brains.multi_label import multi_label_splits
 from s3prl_sb.corpora.clip_folds import measures_of
 from s3prl_sb.dataio.clip_labels import has_many
-from s3prl_sb.metrics.multi_label import (
-    d_prime,
-    mean_area_under_roc,
-    mean_average_precision,
-)
+from s3prl_sb.metrics.multi_label import label_measures
 from s3prl_sb.metrics.pitch import chroma_accuracy
 from s3prl_sb.startup.configuration import RecipeError
 
@@ -67,9 +63,7 @@ class ClipBrain(ClassificationBrain):
         stats = super().stage_stats(stage)
         scores, true = torch.cat(self.probabilities), self.true
         true = F.one_hot(true, len(self.labels)).bool()
-        stats["mean_average_precision"] = mean_average_precision(scores, true)
-        stats["d_prime"] = d_prime(scores, true)
-        stats["auc"] = mean_area_under_roc(scores, true)
+        stats.update(label_measures(scores, true))
         if "pitch_accuracy" in self.of_pitch:
             stats["pitch_accuracy"] = stats["accuracy"]
         if "chroma_accuracy" in self.of_pitch:

@@ -7,15 +7,18 @@ Authors
 from pathlib import Path
 
 from s3prl_sb.brains.ctc import CTCBrain
+from s3prl_sb.errors import ManifestError
 from s3prl_sb.metrics.entities import (
     CLOSING,
     entities_in,
     entity_scores,
     tag_of,
+    unpaired,
     without_marks,
 )
 from s3prl_sb.metrics.transcription import wer
 from s3prl_sb.storage.csv_files import write_csv
+from s3prl_sb.terminal.messages import excerpt
 
 
 class EntityBrain(CTCBrain):
@@ -31,6 +34,18 @@ class EntityBrain(CTCBrain):
 
     metric = "f1"
     higher_is_better = True
+
+    @classmethod
+    def targets_of(cls, records, hparams):
+        """Returns the records; marks that are not paired are an error."""
+        for split, utterances in records.items():
+            for name, record in utterances.items():
+                if fault := unpaired(record["text"]):
+                    raise ManifestError(
+                        f"{split}: '{name}': {fault} in '{excerpt(record['text'])}'. "
+                        "Write marks in pairs: [PERSON john smith ]."
+                    )
+        return records, {}
 
     def score(self, hypotheses, references):
         """Returns the measures of entities, and word errors without marks."""

@@ -16,10 +16,8 @@ from s3prl_sb.dataio.clip_labels import BETWEEN, EncodeLabels, labels_of
 from s3prl_sb.dataio.splits import make_splits, read_splits
 from s3prl_sb.metrics.multi_label import (
     average_precisions,
-    d_prime,
+    label_measures,
     macro_f1,
-    mean_area_under_roc,
-    mean_average_precision,
 )
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.csv_files import write_csv
@@ -95,9 +93,7 @@ class MultiLabelBrain(SSLBrain):
         elif "threshold" in self.best:
             self.threshold = self.best["threshold"]
         return {
-            "mean_average_precision": mean_average_precision(scores, true),
-            "d_prime": d_prime(scores, true),
-            "auc": mean_area_under_roc(scores, true),
+            **label_measures(scores, true),
             "macro_f1": macro_f1(scores > self.threshold, true),
             "threshold": self.threshold,
         }

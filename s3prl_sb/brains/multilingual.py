@@ -8,6 +8,7 @@ from pathlib import Path
 
 from s3prl_sb.brains.ctc import CTCBrain
 from s3prl_sb.corpora.ml_superb import FEW_SHOT
+from s3prl_sb.errors import ManifestError
 from s3prl_sb.metrics.languages import cer_of_languages, identification_accuracy
 from s3prl_sb.metrics.transcription import Edits
 from s3prl_sb.storage.csv_files import write_csv
@@ -70,7 +71,8 @@ class LanguageBrain(CTCBrain):
 class MultilingualBrain(LanguageBrain):
     """CTC over characters of one or more languages; character error rate.
 
-    If the key ``lid_token`` is set, a text begins with the mark of its language.
+    If the key ``lid_token`` is set, a text begins with the mark of its language. Other
+    words in brackets are words as all others.
 
     Arguments
     ---------
@@ -95,7 +97,7 @@ class MultilingualBrain(LanguageBrain):
     def score(self, hypotheses, references):
         """Returns error rates over all utterances, their mean over languages, and
         the accuracy of the language if texts have marks."""
-        marked = any(map(is_mark, " ".join(references.values()).split()))
+        marked = self.marks_of(references)
         scores = super().score(hypotheses, references) if marked else {}
         for ending, names in self.tracks(references).items():
             edits = self._edits(hypotheses, names)
@@ -104,10 +106,29 @@ class MultilingualBrain(LanguageBrain):
             scores[f"cer_of_languages{ending}"] = sum(rates) / len(rates)
         return scores
 
+    def marks_of(self, references):
+        """Returns the marks of all languages if each reference begins with its own.
+
+        Arguments
+        ---------
+        references : dict
+            Ids to texts.
+
+        Returns
+        -------
+        set of str
+            In lower case, whatever tokens are. Empty if texts have no marks.
+        """
+        own = {name: mark_of(self.languages[name]).lower() for name in references}
+        if all(text.lower().split()[:1] == [own[n]] for n, text in references.items()):
+            return {mark_of(language).lower() for language in self.languages.values()}
+        return set()
+
     def _edits(self, hypotheses, references):
         """Returns languages to edits of the texts without marks."""
+        marks = self.marks_of(references)
         texts = [
-            {name: without_mark(each[name]) for name in references}
+            {name: without_marks(each[name], marks) for name in references}
             for each in (hypotheses, references)
         ]
         return cer_of_languages(*texts, self.languages)
@@ -134,26 +155,15 @@ def mark_of(language):
     return f"[{language}]"
 
 
-def is_mark(word):
-    """Returns whether a word marks a language.
+def without_marks(text, marks):
+    """Returns a text without marks of languages, which are given in lower case.
 
     Example
     -------
-    >>> is_mark("[eng]"), is_mark("eng")
-    (True, False)
+    >>> without_marks("[eng] HELLO [NOISE]", {"[eng]"})
+    'HELLO [NOISE]'
     """
-    return word[:1] == "[" and word[-1:] == "]"
-
-
-def without_mark(text):
-    """Returns a text without marks of languages.
-
-    Example
-    -------
-    >>> without_mark("[eng] HELLO")
-    'HELLO'
-    """
-    return " ".join(word for word in text.split() if not is_mark(word))
+    return " ".join(word for word in text.split() if word.lower() not in marks)
 
 
 def languages_of(records):
@@ -162,24 +172,33 @@ def languages_of(records):
     Arguments
     ---------
     records : dict
-        Splits to ``{id: record}``. An id that is in several splits has the language
-        of the last one.
+        Splits to ``{id: record}``.
 
     Returns
     -------
     dict
         Ids to languages; "" for records without ``language``.
 
+    Raises
+    ------
+    ManifestError
+        If an id is of another language in another split.
+
     Example
     -------
     >>> languages_of({"train": {"a": {"language": "eng"}}, "test": {"b": {}}})
     {'a': 'eng', 'b': ''}
     """
-    return {
-        name: record.get("language", "")
-        for utterances in records.values()
-        for name, record in utterances.items()
-    }
+    languages = {}
+    for split, utterances in records.items():
+        for name, record in utterances.items():
+            language = record.get("language", "")
+            if languages.setdefault(name, language) != language:
+                raise ManifestError(
+                    f"{split}: '{name}' is in the language '{language}', and in "
+                    f"another split in '{languages[name]}'. Give them different ids."
+                )
+    return languages
 
 
 def _with_texts(records, form):

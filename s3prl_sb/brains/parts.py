@@ -45,8 +45,8 @@ class Parts(NamedTuple):
     group: Callable[[object], str] = str
 
     def folder(self, value: object) -> str:
-        """Returns the name of the folder of a run."""
-        return f"{self.prefix}{value}"
+        """Returns the name of the folder of a run; a "/" in the value becomes "-"."""
+        return f"{self.prefix}{value}".replace("/", "-")
 
     def chosen(self, wanted: object) -> list:
         """Returns the values that are to be run.
@@ -69,7 +69,8 @@ class Parts(NamedTuple):
             raise RecipeError(f"{self.key}: {wanted!r}. There are {names}, and all.")
         folders = list(map(self.folder, values))
         for value, folder in zip(values, folders):
-            if Path(folder).name != folder:
+            names_none = {"", ".", ".."} & set(str(value).split("/"))
+            if names_none or Path(folder).name != folder:
                 raise RecipeError(f"{self.key}: {value!r} cannot name a folder.")
             if folders.count(folder) > 1:
                 raise RecipeError(f"{self.key}: {value} is there twice.")
@@ -230,7 +231,7 @@ def _of_parts(parts, results, which):
         for key in metrics[0]
     }
     for part, each in zip(parts.values, metrics):
-        means[f"{name}_{part}"] = each[name]
+        means[f"{name}_{parts.folder(part)}"] = each[name]
     return means
 
 

@@ -13,14 +13,14 @@ Authors
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from s3prl_sb.audio import headers
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import SPLITS
-from s3prl_sb.dataio.tables import check_classes
+from s3prl_sb.dataio.tables import check_classes, skipped
 from s3prl_sb.errors import ManifestError
 from s3prl_sb.storage.files import FileError, read_json
 from s3prl_sb.terminal.messages import few
@@ -106,6 +106,52 @@ def write_clips(
         headers.add_durations(records.values())
     required = ("label",) if labelled else ()
     return manifest.finish(splits, save_folder, arguments, required)
+
+
+def prepare_clips(
+    read: Callable[[str | None], tuple[str, dict, dict]],
+    data_folder: str | None,
+    save_folder: str,
+    version: str,
+    fold: int | None = None,
+    skip_prep: bool = False,
+    measures: Sequence[str] = ("accuracy",),
+) -> dict[str, str]:
+    """Reads a corpus of clips and writes its manifests, unless they are to be kept.
+
+    Arguments
+    ---------
+    read : callable
+        Parser: of ``data_folder``, it returns the folder of the corpus, its clips and
+        their places, see :func:`write_clips`.
+    data_folder : str
+        Folder that the user gives.
+    save_folder, version, fold, measures
+        See :func:`write_clips`.
+    skip_prep : bool
+        Use the manifests in ``save_folder`` as they are.
+
+    Returns
+    -------
+    dict
+        ``{"train": path, "valid": path, "test": path}``.
+
+    Raises
+    ------
+    ManifestError
+        As the parser and :func:`write_clips` do.
+
+    Example
+    -------
+    >>> paths = prepare_clips(None, None, "save", "mine/1", skip_prep=True)
+    Traceback (most recent call last):
+    ...
+    s3prl_sb.errors.ManifestError: save/train.json: absent. Prepare with skip_prep: …
+    """
+    if skip_prep:
+        return skipped(manifest.paths_in(save_folder))
+    corpus, clips, places = read(data_folder)
+    return write_clips(clips, save_folder, version, corpus, fold, measures, places)
 
 
 def split_clips(

@@ -21,11 +21,10 @@ import os
 import re
 
 from s3prl_sb.audio.audio_names import is_audio
-from s3prl_sb.corpora.clip_folds import write_clips
+from s3prl_sb.corpora.clip_folds import prepare_clips
 from s3prl_sb.corpora.completeness import check_folder, warn_if_short, without_broken
 from s3prl_sb.corpora.downloading import behind_a_form
 from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.tables import skipped
 from s3prl_sb.errors import ManifestError
 
 download_crema_d = behind_a_form(
@@ -100,17 +99,7 @@ def prepare_crema_d(
     ManifestError
         If there are no clips, or one cannot be read.
     """
-    if skip_prep:
-        return skipped(manifest.paths_in(save_folder))
-    corpus, clips, places = _clips(data_folder)
-    return write_clips(
-        clips,
-        save_folder,
-        version=VERSION,
-        data_folder=corpus,
-        fold=fold,
-        places=places,
-    )
+    return prepare_clips(_clips, data_folder, save_folder, VERSION, fold, skip_prep)
 
 
 def _clips(data_folder):

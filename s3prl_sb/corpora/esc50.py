@@ -10,13 +10,13 @@ Authors
 """
 
 import os
+from functools import partial
 
-from s3prl_sb.corpora.clip_folds import write_clips
+from s3prl_sb.corpora.clip_folds import prepare_clips
 from s3prl_sb.corpora.completeness import check_folder, warn_if_short, with_audio
 from s3prl_sb.corpora.downloading import Published, download
 from s3prl_sb.corpora.metadata_tables import table_rows, whole_number
 from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.tables import skipped
 
 VERSION = "esc50/1"  # a change makes finished preparations stale
 TABLE = "meta/esc50.csv"
@@ -120,16 +120,8 @@ def prepare_esc10(
 
 def _prepare(name, data_folder, save_folder, fold, skip_prep):
     """Writes the manifests of a fold of ESC-50 or ESC-10."""
-    if skip_prep:
-        return skipped(manifest.paths_in(save_folder))
-    corpus, clips, places = read_clips(name, data_folder)
-    return write_clips(
-        clips,
-        save_folder,
-        version=VERSION,
-        data_folder=corpus,
-        fold=fold,
-        places=places,
+    return prepare_clips(
+        partial(read_clips, name), data_folder, save_folder, VERSION, fold, skip_prep
     )
 
 

@@ -12,12 +12,11 @@ Authors
 
 import os
 
-from s3prl_sb.corpora.clip_folds import write_clips
+from s3prl_sb.corpora.clip_folds import prepare_clips
 from s3prl_sb.corpora.completeness import check_folder, warn_if_short, with_audio
 from s3prl_sb.corpora.downloading import behind_a_form
 from s3prl_sb.corpora.metadata_tables import table_rows
 from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.tables import skipped
 from s3prl_sb.errors import ManifestError
 
 download_fsd50k = behind_a_form(
@@ -85,17 +84,8 @@ def prepare_fsd50k(
     ManifestError
         With the file, the line and the way out.
     """
-    if skip_prep:
-        return skipped(manifest.paths_in(save_folder))
-    corpus, clips, places = _clips(data_folder)
-    return write_clips(
-        clips,
-        save_folder,
-        version=VERSION,
-        data_folder=corpus,
-        fold=fold,
-        measures=MEASURES,
-        places=places,
+    return prepare_clips(
+        _clips, data_folder, save_folder, VERSION, fold, skip_prep, measures=MEASURES
     )
 
 

@@ -27,11 +27,10 @@ import os
 import re
 
 from s3prl_sb.audio.audio_names import is_audio
-from s3prl_sb.corpora.clip_folds import write_clips
+from s3prl_sb.corpora.clip_folds import prepare_clips
 from s3prl_sb.corpora.completeness import check_folder, warn_if_short, without_broken
 from s3prl_sb.corpora.downloading import behind_a_form
 from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.tables import skipped
 from s3prl_sb.errors import ManifestError
 
 download_gtzan = behind_a_form(
@@ -99,17 +98,7 @@ def prepare_gtzan(
     ManifestError
         If there are no excerpts, or one cannot be read.
     """
-    if skip_prep:
-        return skipped(manifest.paths_in(save_folder))
-    corpus, clips, places = _clips(data_folder)
-    return write_clips(
-        clips,
-        save_folder,
-        version=VERSION,
-        data_folder=corpus,
-        fold=fold,
-        places=places,
-    )
+    return prepare_clips(_clips, data_folder, save_folder, VERSION, fold, skip_prep)
 
 
 def prepare_gtzan_filtered(
@@ -137,17 +126,7 @@ def prepare_gtzan_filtered(
     ManifestError
         If a list is missing, or names an excerpt that is not there.
     """
-    if skip_prep:
-        return skipped(manifest.paths_in(save_folder))
-    corpus, clips, places = _filtered(data_folder)
-    return write_clips(
-        clips,
-        save_folder,
-        version=VERSION,
-        data_folder=corpus,
-        fold=fold,
-        places=places,
-    )
+    return prepare_clips(_filtered, data_folder, save_folder, VERSION, fold, skip_prep)
 
 
 def _clips(data_folder):

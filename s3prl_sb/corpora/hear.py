@@ -27,6 +27,7 @@ Authors
 import csv
 import logging
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,12 @@ from s3prl_sb.terminal.messages import few
 
 logger = logging.getLogger(__name__)
 
+download_hear = downloading.behind_a_form(
+    "HEAR",
+    "https://doi.org/10.5281/zenodo.5885750",
+    "its tasks are tars at Zenodo. Get those that you want; each is, as it is, a "
+    "data_folder of HEAR/scene or HEAR/events.",
+)
 VERSION = "hear/1"  # a change makes finished preparations stale
 METADATA, VOCABULARY = "task_metadata.json", "labelvocabulary.csv"
 ENDINGS = (".tar.gz", ".tgz", ".tar")
@@ -163,7 +170,8 @@ def find_task(data_folder: str | None) -> str:
     if not tasks:
         raise ManifestError(
             f"{folder}: there is no {METADATA}. Set data_folder to a task of HEAR: its "
-            "tar, or its folder with 48000, labelvocabulary.csv and so on."
+            "tar, or its folder with 48000, labelvocabulary.csv and so on; or name "
+            "another layout, --corpus."
         )
     if len(tasks) > 1:
         names = few([os.path.relpath(task, folder) for task in tasks], 6)
@@ -208,15 +216,19 @@ def metadata(folder: str) -> dict[str, Any]:
     splits = task.get("splits")
     if splits is None and task["split_mode"] == SPLIT_MODES[0]:
         splits = SPLITS
-    if not isinstance(splits, (list, tuple)) or not all(map(_is_name, splits)):
+    named = isinstance(splits, (list, tuple)) and all(map(_is_name, splits))
+    if not named or not splits:
         raise ManifestError(f"{path}: splits {splits!r} is no list of names.")
     if task["split_mode"] == SPLIT_MODES[0] and set(splits) != set(SPLITS):
         raise ManifestError(f"{path}: splits {splits!r}, not {', '.join(SPLITS)}.")
-    return {**task, "splits": sorted(splits)}
+    scores = task.get("evaluation") or []
+    if not isinstance(scores, list) or not all(isinstance(s, str) for s in scores):
+        raise ManifestError(f"{path}: evaluation {scores!r} is no list of metrics.")
+    return {**task, "splits": sorted(splits), "evaluation": scores}
 
 
 def _is_name(value):
-    return isinstance(value, str) and value == Path(value).name and value != ".."
+    return isinstance(value, str) and value == Path(value).name not in ("", "..")
 
 
 def _unpacked(path):
@@ -232,9 +244,10 @@ def _unpacked(path):
                 downloading.extract(Path(path), part.path)
                 part.publish()
     except (*downloading.BROKEN, downloading.DownloadError, OSError) as error:
+        reason = str(error).splitlines()[0].rstrip(":.")
         raise ManifestError(
-            f"{path}: cannot be unpacked into {folder}: {error} Download it again, or "
-            "unpack it yourself and set data_folder to the folder."
+            f"{path}: cannot be unpacked into {folder} ({reason}). Download it again, "
+            "or unpack it yourself and set data_folder to the folder."
         ) from error
     return folder
 
@@ -249,7 +262,7 @@ def _prepare(kind, data_folder, save_folder, fold, skip_prep):
         raise ManifestError(
             f"{folder}: is a task of {task['embedding_type']}s. Its recipe is {other}."
         )
-    rate, known = _rate(folder), _vocabulary(folder)
+    rate, known = _rate(folder, task["splits"]), _vocabulary(folder)
     fixed = task["split_mode"] == SPLIT_MODES[0]
     clips, seen = {}, set()
     for number, split in enumerate(task["splits"], 1):
@@ -260,12 +273,12 @@ def _prepare(kind, data_folder, save_folder, fold, skip_prep):
             labels = _labels(content, kind, task, known, f"{source}: '{name}'")
             stem = os.path.splitext(name)[0]
             if stem in seen:
-                raise ManifestError(f"{source}: '{name}' is in another split, too.")
+                raise ManifestError(f"{source}: '{name}': {stem} occurs twice.")
             seen.add(stem)
             wav = os.path.join(folder, rate, split, name)
             records[stem] = manifest.whole_file(wav, **labels, **place)
         clips.update(with_audio(records, split, source))
-    named = [MEASURES.get(name, name) for name in task.get("evaluation") or ()]
+    named = [MEASURES.get(name, name) for name in task["evaluation"]]
     return write_clips(
         clips, save_folder, VERSION, folder, fold, measures=named, unseen=True
     )
@@ -283,14 +296,21 @@ def _content(path):
     return content
 
 
-def _rate(folder):
-    """Returns the highest sample rate of a task's audio, a name of a folder."""
-    rates = [name for name in os.listdir(folder) if name.isdigit()]
+def _rate(folder, splits):
+    """Returns the highest sample rate of a task's audio, a name of a folder; one of
+    which no split is missing, if there is one."""
+    rates = [name for name in os.listdir(folder) if re.fullmatch(r"\d+", name, re.A)]
+    rates = [rate for rate in rates if os.path.isdir(os.path.join(folder, rate))]
+    whole = [
+        rate
+        for rate in rates
+        if all(os.path.isdir(os.path.join(folder, rate, split)) for split in splits)
+    ]
     if not rates:
         raise ManifestError(
             f"{folder}: there is no folder of audio, such as 48000. Is it there whole?"
         )
-    return max(rates, key=int)
+    return max(whole or rates, key=int)
 
 
 def _vocabulary(folder):

@@ -5,10 +5,43 @@ Authors
 """
 
 import csv
+import os
 from collections.abc import Iterator
 
 from s3prl_sb.dataio import manifest
 from s3prl_sb.errors import ManifestError
+
+
+def metadata_lines(path: str) -> list[str]:
+    """Reads a file that tells a corpus, so that a wrong folder has none.
+
+    Arguments
+    ---------
+    path : str
+        File of the corpus.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    ManifestError
+        If the file is missing, with the way out.
+
+    Example
+    -------
+    >>> metadata_lines("/corpora/meta.csv")
+    Traceback (most recent call last):
+    ...
+    s3prl_sb.errors.ManifestError: /corpora/meta.csv: no such file. Set data_folder ...
+    """
+    if not os.path.isfile(path):
+        raise ManifestError(
+            f"{path}: no such file. Set data_folder to the unpacked corpus, and corpus "
+            "to its layout."
+        )
+    return manifest.read_text(path).splitlines()
 
 
 def table_rows(path: str, columns: tuple[str, ...]) -> Iterator[tuple[str, dict]]:
@@ -39,7 +72,7 @@ def table_rows(path: str, columns: tuple[str, ...]) -> Iterator[tuple[str, dict]
     >>> [row for _, row in table_rows(path, ("filename", "fold"))]
     [{'filename': 'a.wav', 'fold': '1'}]
     """
-    reader = csv.reader(manifest.read_text(path).splitlines())
+    reader = csv.reader(metadata_lines(path))
     names = [name.strip() for name in next(reader, [])]
     missing = [name for name in columns if name not in names]
     if missing:

@@ -31,6 +31,7 @@ from pathlib import Path
 
 from s3prl_sb.audio import headers
 from s3prl_sb.corpora.completeness import check_folder, warn_if_short, with_audio
+from s3prl_sb.corpora.downloading import behind_a_form
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS, skipped
@@ -38,6 +39,11 @@ from s3prl_sb.terminal.messages import few
 
 logger = logging.getLogger(__name__)
 
+download_ml_superb = behind_a_form(
+    "ML-SUPERB",
+    "https://multilingual.superbbenchmark.org",
+    "its page links the archive. Unpack it, and give the folder eighth_version.",
+)
 VERSION = "ml_superb/1"  # a change makes finished preparations stale
 FOLDER = "eighth_version"  # name of the published folder
 DURATIONS = ("10min", "1h")
@@ -181,6 +187,26 @@ def prepare_ml_superb(
     return manifest.finish(splits, save_folder, arguments, ("text", "language"))
 
 
+def language_of(name: str) -> str:
+    """Returns the language of a set of the monolingual track.
+
+    Arguments
+    ---------
+    name : str
+        A name such as "eng1", or a source and a language.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> language_of("eng1"), language_of("fleurs/por")
+    ('eng', 'por')
+    """
+    return name.partition("/")[2] or name[:3]
+
+
 def find_language(data_folder: str | None, language: str) -> None:
     """Raises an error if the data of a training are not there.
 
@@ -261,9 +287,9 @@ def _chosen(corpus, language, languages):
             )
         kept = [f for f in there if wanted is None or f.name in wanted]
         return dict.fromkeys(SPLITS, kept)
-    source, code = MONOLINGUAL.get(language), language[:3]
+    source, code = MONOLINGUAL.get(language), language_of(language)
     if source is None and language.count("/") == 1:
-        source, code = language.split("/")
+        source = language.partition("/")[0]
     if source is None:
         raise ManifestError(
             f"language: '{language}' is none of {', '.join(MONOLINGUAL)} and "

@@ -13,12 +13,12 @@ Authors
 """
 
 import os
+from functools import partial
 
-from s3prl_sb.corpora.clip_folds import write_clips
+from s3prl_sb.corpora.clip_folds import prepare_clips
 from s3prl_sb.corpora.completeness import check_folder, warn_if_short, with_audio
 from s3prl_sb.corpora.downloading import Published, download
 from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.tables import skipped
 from s3prl_sb.errors import ManifestError
 from s3prl_sb.storage.files import FileError, read_json
 
@@ -115,17 +115,14 @@ def prepare_nsynth_instrument(
 
 def _prepare(key, data_folder, save_folder, fold, skip_prep):
     """Writes the manifests with one of the descriptions as label."""
-    if skip_prep:
-        return skipped(manifest.paths_in(save_folder))
-    corpus, clips, places = _notes(key, data_folder)
-    return write_clips(
-        clips,
+    return prepare_clips(
+        partial(_notes, key),
+        data_folder,
         save_folder,
-        version=f"{VERSION}/{key}",
+        f"{VERSION}/{key}",
+        fold,
+        skip_prep,
         measures=MEASURES[key],
-        data_folder=corpus,
-        fold=fold,
-        places=places,
     )
 
 

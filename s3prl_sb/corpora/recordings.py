@@ -105,8 +105,9 @@ def make_records(audio, segments, regions=None, label="speaker"):
             "segments": [],
             "regions": spans and [[a, min(b, length)] for a, b in spans if a < length],
         }
+    noun = "recording" if label == "speaker" else "the name"
     for name, (_, place) in audio.items():
-        check_name(name, "recording", place)
+        check_name(name, noun, place)
     for name, speaker, start, stop, place in segments:
         check_name(speaker, label, place)
         if name not in records:
@@ -142,7 +143,8 @@ def check_name(name, what, place):
     """Checks that a name fits into the files that a run writes at its end.
 
     Names of recordings and speakers go into RTTM files, which cannot hold spaces. Other
-    labels, such as those of sounds, may have single spaces between words.
+    labels, such as those of sounds, and the names of their recordings may have single
+    spaces between words.
 
     Arguments
     ---------

@@ -190,7 +190,8 @@ def _checked(row, columns, times, place):
     check_values(name, row, place)
     if not name:
         raise ManifestError(f"{place}: no record_id")
-    checked = ("record_id",) if times is None else ("record_id", columns[-1])
+    checked = ["record_id"] * (columns[-1] == "speaker")  # others: with their audio
+    checked += [columns[-1]] * (times is not None)
     for key in checked:
         if row[key]:
             check_name(row[key], key, place)

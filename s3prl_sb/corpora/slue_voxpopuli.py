@@ -52,7 +52,9 @@ TAGS = {
 }
 DROPPED = ("FAC", "EVENT", "WORK_OF_ART", "PRODUCT", "LANGUAGE")
 PUNCTUATION = ".,!?;"
+MARKS = OPENING + CLOSING  # brackets of a text would be taken for marks
 _ENTRY = re.compile(r"""[\[(]\s*['"]([A-Z_]+)['"]\s*,\s*(\d+)\s*,\s*(\d+)\s*[\])]""")
+_DROPPED = dict.fromkeys(map(ord, PUNCTUATION + MARKS))
 _NONE = ("", "None", "[]", "nan")
 download_slue_voxpopuli = behind_a_form(
     "SLUE-VoxPopuli",
@@ -103,8 +105,7 @@ def prepare_slue_voxpopuli(
     """
     if skip_prep:
         return skipped(manifest.paths_in(save_folder))
-    corpus = Path(check_folder(data_folder, "of SLUE-VoxPopuli", inside=NAME))
-    tables = {split: table_of(corpus, NAME, split) for split in SPLITS}
+    corpus, tables = find_tables(data_folder, NAME)
     arguments = {
         "version": VERSION,
         "folder": str(corpus),
@@ -122,27 +123,33 @@ def prepare_slue_voxpopuli(
     return manifest.finish(splits, save_folder, arguments, ("text",))
 
 
-def table_of(corpus: Path, name: str, split: str) -> Path:
-    """Returns the table of a split of a corpus of SLUE.
+def find_tables(data_folder: str | None, name: str) -> tuple[Path, dict[str, Path]]:
+    """Finds a corpus of SLUE, and the table of each split.
 
     Arguments
     ---------
-    corpus : pathlib.Path
-        Folder of the corpus.
+    data_folder : str
+        Folder of the corpus, or its parent.
     name : str
         Name of the corpus, which its tables begin with.
-    split : str
-        "train", "valid" or "test".
 
     Returns
     -------
-    pathlib.Path
+    corpus : pathlib.Path
+        Folder of the corpus.
+    tables : dict
+        "train", "valid" and "test" to files.
 
     Raises
     ------
     ManifestError
-        If it is not there; also says so if only the blind one is.
+        If one is not there; also says so if only the blind one is.
     """
+    corpus = Path(check_folder(data_folder, f"of {name}", inside=name))
+    return corpus, {split: _table_of(corpus, name, split) for split in SPLITS}
+
+
+def _table_of(corpus, name, split):
     path = corpus / f"{name}_{NAMES[split]}.tsv"
     if path.is_file():
         return path
@@ -170,8 +177,8 @@ def marked_text(text: str, entities: Sequence[tuple[str, int, int]]) -> str:
     Returns
     -------
     str
-        Lower case, without ``.,!?;``. As in SLUE's script, an apostrophe within a word
-        begins a new one, and one at its end is dropped.
+        Lower case, without ``.,!?;`` and square brackets. As in SLUE's script, an
+        apostrophe within a word begins a new one, and one at its end is dropped.
 
     Example
     -------
@@ -192,7 +199,7 @@ def marked_text(text: str, entities: Sequence[tuple[str, int, int]]) -> str:
 
 def _words(text):
     words = []
-    for word in text.lower().translate(dict.fromkeys(map(ord, PUNCTUATION))).split():
+    for word in text.lower().translate(_DROPPED).split():
         word = word.removesuffix("'")
         first, *more = word.split("'") if word != "'s" else [word]
         if more:
@@ -235,10 +242,14 @@ def _entities(cell, text, place):
                 f"{place}: the tag {tag} is none of {', '.join([*TAGS, *DROPPED])}. "
                 "Correct it."
             )
-        if start < last or start + length > len(text):
+        if tag in DROPPED:
+            continue
+        phrase = text[start : start + length]
+        if start < last or len(phrase) < length or phrase != phrase.strip():
             raise ManifestError(
                 f"{place}: {tag}, characters {start} to {start + length}, overlaps "
-                f"another entity or ends after the {len(text)} characters. Correct it."
+                f"another entity, ends after the {len(text)} characters, or begins or "
+                "ends with a space. Correct it."
             )
         last = start + length
     return found

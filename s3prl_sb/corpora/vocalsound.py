@@ -14,11 +14,11 @@ import os
 import re
 
 from s3prl_sb.audio.audio_names import is_audio
-from s3prl_sb.corpora.clip_folds import write_clips
+from s3prl_sb.corpora.clip_folds import prepare_clips
 from s3prl_sb.corpora.completeness import check_folder, warn_if_short
 from s3prl_sb.corpora.downloading import Published, download
+from s3prl_sb.corpora.metadata_tables import metadata_lines
 from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.tables import skipped
 from s3prl_sb.errors import ManifestError
 
 VERSION = "vocalsound/1"  # a change makes finished preparations stale
@@ -81,17 +81,7 @@ def prepare_vocalsound(
     ManifestError
         With the file and the way out.
     """
-    if skip_prep:
-        return skipped(manifest.paths_in(save_folder))
-    corpus, clips, places = _clips(data_folder)
-    return write_clips(
-        clips,
-        save_folder,
-        version=VERSION,
-        data_folder=corpus,
-        fold=fold,
-        places=places,
-    )
+    return prepare_clips(_clips, data_folder, save_folder, VERSION, fold, skip_prep)
 
 
 def _clips(data_folder):
@@ -100,7 +90,7 @@ def _clips(data_folder):
     speakers = {}
     for split, name in SPLITS.items():
         path = os.path.join(corpus, "meta", name)
-        rows = csv.reader(manifest.read_text(path).splitlines())
+        rows = csv.reader(metadata_lines(path))
         speakers.update((row[0].strip(), split) for row in rows if row)
     homes = [os.path.join(corpus, name) for name in FOLDERS]
     home = next(filter(os.path.isdir, homes), homes[0])

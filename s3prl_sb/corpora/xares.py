@@ -25,11 +25,18 @@ import tarfile
 from s3prl_sb.audio.audio_names import is_audio
 from s3prl_sb.corpora.clip_folds import write_clips
 from s3prl_sb.corpora.completeness import check_folder
+from s3prl_sb.corpora.downloading import behind_a_form
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.tables import skipped
 from s3prl_sb.errors import ManifestError
 from s3prl_sb.terminal.messages import few
 
+download_xares = behind_a_form(
+    "X-ARES",
+    "https://github.com/xiaomi-research/xares",
+    "each task is a record of tars at Zenodo, which its page names. Give the tars of a "
+    "task a folder of their own, the data_folder of HEAR/scene with --corpus xares.",
+)
 VERSION = "xares/1"  # a change makes finished preparations stale
 #: Beginning of the names of a task's tars to the key of its label. The tars of the
 #: other tasks begin with their splits, and the key is one of ``OTHERS``.

@@ -7,6 +7,8 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import csv
+import io
 import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -271,11 +273,14 @@ def tsv(recordings: Timelines) -> str:
     'filename\\tonset\\toffset\\tevent_label\\na\\t0.500\\t1.000\\tdog\\n'
     """
     rows = [
-        f"{_flat(name)}\t{start:.3f}\t{stop:.3f}\t{_flat(label)}"
+        [_flat(name), f"{start:.3f}", f"{stop:.3f}", _flat(label)]
         for name, items in recordings.items()
         for label, start, stop in segments_of(items, "event")
     ]
-    return _text(["filename\tonset\toffset\tevent_label", *rows])
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    writer.writerows([["filename", "onset", "offset", "event_label"], *rows])
+    return text.getvalue()
 
 
 def readable(recordings: Timelines) -> str:

@@ -79,6 +79,41 @@ def entities_in(text: str) -> list[Entity]:
     return found
 
 
+def unpaired(text: str) -> str:
+    """Says which mark of a text is without its other one, or without words.
+
+    Arguments
+    ---------
+    text : str
+        Text with marks, as a person wrote it.
+
+    Returns
+    -------
+    str
+        Empty if all marks are in pairs with words between.
+
+    Example
+    -------
+    >>> unpaired("in [PLACE rome"), unpaired("rome ]"), unpaired("[PLACE rome ]")
+    ('[PLACE is not closed', '] closes nothing', '')
+    """
+    opened, words = "", 0
+    for word in text.split():
+        if tag_of(word):
+            if opened:
+                break
+            opened, words = word, 0
+        elif word != CLOSING:
+            words += 1
+        elif not opened:
+            return f"{CLOSING} closes nothing"
+        elif not words:
+            return f"{opened} has no words"
+        else:
+            opened = ""
+    return f"{opened} is not closed" if opened else ""
+
+
 def without_marks(text: str) -> str:
     """Returns the words of a text with marks.
 

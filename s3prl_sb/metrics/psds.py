@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from s3prl_sb.metrics.sound_events import PRECISION, Events
+from s3prl_sb.metrics.sound_events import PRECISION, Events, check_labels
 from s3prl_sb.metrics.transcription import paired
 
 HOUR = 3600.0  # seconds; rates are an hour
@@ -33,6 +33,7 @@ SCENARIOS = {
     "psds1": {"dtc": 0.7, "gtc": 0.7, "alpha_st": 1.0},
     "psds2": {"dtc": 0.1, "gtc": 0.1, "cttc": 0.3, "alpha_ct": 0.5, "alpha_st": 1.0},
 }
+HIGHEST = np.finfo(np.float64).max  # score
 NO_SPANS = np.zeros((0, 2))
 
 
@@ -88,7 +89,7 @@ def psds(
         Names of the columns of the scores.
     dtc, gtc, cttc : float
         Detection tolerance, ground truth intersection, and cross-trigger tolerance
-        criteria, from 0 to 1; ``cttc`` is needed if ``alpha_ct`` is not 0.
+        criteria, above 0, at most 1; ``cttc`` is needed if ``alpha_ct`` is not 0.
     alpha_ct, alpha_st : float
         Costs of cross-triggers and of differences between labels.
     e_max : float
@@ -101,7 +102,9 @@ def psds(
     Raises
     ------
     ValueError
-        If a recording is on one side only, or ``cttc`` is missing.
+        If a recording is on one side only, scores have another number of labels or are
+        not numbers, an event has another label, or a criterion is missing or not above
+        0: nothing at all would find an event then.
 
     Example
     -------
@@ -112,22 +115,26 @@ def psds(
     """
     if alpha_ct and cttc is None:
         raise ValueError("alpha_ct without cttc: which detections are cross-triggers?")
+    limits = (dtc, gtc, cttc if alpha_ct else None)
+    if not all(0 < limit <= 1 for limit in limits if limit is not None):
+        raise ValueError("dtc, gtc and cttc are shares above 0, at most 1")
+    check_labels(reference, labels)
     pairs = paired(scores, reference)
     events = {name: _merged(true, labels) for name, _, true in pairs}
     seconds = np.zeros(len(labels))
     for each in events.values():
         seconds += [float((spans[:, 1] - spans[:, 0]).sum()) for spans in each]
-    limits = (dtc, gtc, cttc if alpha_ct else None)
+    costs = [_costs(number, seconds) for number in range(len(labels))]
     changes = [[] for _ in labels]
     for name, values, _ in pairs:
-        values = np.asarray(values)
+        values = _checked(values, name, labels)
         edges = np.arange(len(values) + 1) * frame_seconds
         edges = np.minimum(edges, durations[name])
-        for number in range(len(labels)):
-            costs = _costs(number, seconds)
-            column = values[:, number]
-            found = _changes(column, edges, events[name], number, limits, costs)
-            changes[number].append(found)
+        covered = np.stack([_covered(edges, spans) for spans in events[name]], axis=1)
+        found = _detections(values)
+        for number, spans in enumerate(events[name]):
+            scene = (found[number], edges, covered, spans)
+            changes[number].append(_changes(*scene, limits, number, costs[number]))
     hours = sum(durations[name] for name, _, _ in pairs) / HOUR
     curves = {}
     for number, label in enumerate(labels):
@@ -136,6 +143,19 @@ def psds(
             rates = np.array([1 / count, 1 / hours, alpha_ct * HOUR])
             curves[label] = _curve(np.concatenate(changes[number]), rates, e_max)
     return _area(curves, alpha_st, e_max)
+
+
+def _checked(values, name, labels):
+    """Returns the scores of a recording as an array."""
+    values = np.asarray(values)
+    if values.ndim != 2 or values.shape[1] != len(labels):
+        shape = list(values.shape)
+        raise ValueError(
+            f"'{name}': scores {shape}, not [frames, {len(labels)} labels]"
+        )
+    if np.isnan(values).any():
+        raise ValueError(f"'{name}': a score is not a number")
+    return values
 
 
 def _merged(events, labels):
@@ -162,20 +182,19 @@ def _costs(number, seconds):
     return weights
 
 
-def _changes(column, edges, events, number, limits, costs):
+def _changes(detections, edges, covered, spans, limits, number, costs):
     """Returns the changes of the counts of a label as the threshold sinks: rows of
     (threshold, found events, false positives, cost of cross-triggers)."""
     dtc, gtc, cttc = limits
-    first, last, high, low = _detections(column)
+    first, last, high, low = detections
     starts, stops = edges[first], edges[last]
     lengths = stops - starts
-    within = _common(starts, stops, events[number])
-    is_right = within.sum(1).round(PRECISION) >= (dtc * lengths).round(PRECISION)
+    within = covered[last, number] - covered[first, number]
+    is_right = within.round(PRECISION) >= (dtc * lengths).round(PRECISION)
     crossed = np.zeros(len(starts))
     if cttc is not None:
-        for other in np.flatnonzero(costs):
-            share = _common(starts, stops, events[other]).sum(1).round(PRECISION)
-            crossed += costs[other] * (share >= (cttc * lengths).round(PRECISION))
+        share = (covered[last] - covered[first]).round(PRECISION)
+        crossed = (share >= (cttc * lengths).round(PRECISION)[:, None]) @ costs
     wrong = ~is_right
     counts = np.stack([np.zeros(len(high)), wrong, crossed], axis=1)
     ends = wrong & np.isfinite(low)  # the others last to the lowest threshold
@@ -183,46 +202,58 @@ def _changes(column, edges, events, number, limits, costs):
         np.concatenate([high[wrong, None], counts[wrong]], axis=1),
         np.concatenate([low[ends, None], -counts[ends]], axis=1),
     ]
-    for span, common in zip(events[number], within.T):
-        needed = round(gtc * (span[1] - span[0]), PRECISION)
-        covers = is_right & (common > 0)
-        rows.append(_hits(high[covers], low[covers], common[covers], needed))
+    starts, stops, high, low = (a[is_right] for a in (starts, stops, high, low))
+    for start, stop in spans:
+        there = (starts < stop) & (stops > start)
+        common = np.minimum(stops[there], stop) - np.maximum(starts[there], start)
+        needed = round(gtc * (stop - start), PRECISION)
+        rows.append(_hits(high[there], low[there], common, needed))
     return np.concatenate(rows)
 
 
-def _detections(column):
-    """Returns all detections of a label that exist at any threshold.
+def _detections(values):
+    """Returns all detections of each label that exist at any threshold.
 
     They are the runs of frames that are not lower than one of them: its first frame,
     the frame after its last, the highest threshold at which it exists, and the highest
     at which it is part of a longer one (minus infinity for the whole recording).
     """
-    frames = len(column)
-    before = _previous_lower(column)
-    after = frames - 1 - _previous_lower(column[::-1])[::-1]
-    numbers = (before + 1) * (frames + 1) + after
-    _, once = np.unique(numbers, return_index=True)
-    before, after = before[once], after[once]
-    padded = np.append(column.astype(np.float64), -np.inf)  # also of index -1
-    return before + 1, after, padded[once], np.maximum(padded[before], padded[after])
+    frames = len(values)
+    values = np.clip(values.astype(np.float64), -HIGHEST, HIGHEST)  # edges are infinite
+    all_before = _previous_lower(values)
+    all_after = frames - 1 - _previous_lower(values[::-1])[::-1]
+    numbers = (all_before + 1) * (frames + 1) + all_after
+    padded = np.pad(values, ((0, 1), (0, 0)), constant_values=-np.inf)  # also index -1
+    detections = []
+    for label, column in enumerate(padded.T):
+        _, once = np.unique(numbers[:, label], return_index=True)
+        before, after = all_before[once, label], all_after[once, label]
+        low = np.maximum(column[before], column[after])
+        detections.append((before + 1, after, column[once], low))
+    return detections
 
 
-def _previous_lower(column):
-    """Returns the last index before each whose value is lower, or -1."""
-    padded = np.append(column.astype(np.float64), -np.inf)  # index -1 is lower than all
+def _previous_lower(values):
+    """Returns the last frame before each whose value is lower, or -1, of each label."""
+    frames, labels = values.shape
+    padded = np.pad(values, ((1, 0), (0, 0)), constant_values=-np.inf)
+    column = padded.T.ravel()  # the labels one after another, an edge before each
     found = np.arange(len(column)) - 1
-    while True:
+    left = np.flatnonzero(np.isfinite(column))
+    while len(left):
         # What is not lower may be skipped together with all that it skips
-        higher = (padded[found] >= column) & (found >= 0)
-        if not higher.any():
-            return found
-        found = np.where(higher, np.append(found, -1)[found], found)
+        left = left[column[found[left]] >= column[left]]
+        found[left] = found[found[left]]
+    found -= (np.arange(labels) * (frames + 1) + 1).repeat(frames + 1)
+    return found.reshape(labels, frames + 1)[:, 1:].T
 
 
-def _common(starts, stops, spans):
-    """Returns the seconds that detections and events share: [detections, events]."""
-    first = np.maximum(starts[:, None], spans[:, 0])
-    return np.maximum(np.minimum(stops[:, None], spans[:, 1]) - first, 0.0)
+def _covered(edges, spans):
+    """Returns the seconds of spans, which do not overlap, before each time."""
+    before = np.append(0.0, (spans[:, 1] - spans[:, 0]).cumsum())
+    number = np.searchsorted(spans[:, 0], edges, side="right")
+    last_stop = np.append(-np.inf, spans[:, 1])[number]
+    return before[number] - np.maximum(last_stop - edges, 0.0)
 
 
 def _hits(high, low, common, needed):

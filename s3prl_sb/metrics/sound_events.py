@@ -275,6 +275,30 @@ def event_measures(
     return measures
 
 
+def check_labels(events: Events, labels: Sequence[str]) -> None:
+    """Checks that events have none but the given labels.
+
+    Arguments
+    ---------
+    events : dict
+        ``{recording: [(label, start, stop), …]}``.
+    labels : list of str
+        All labels.
+
+    Raises
+    ------
+    ValueError
+        With the first ones that are not given.
+
+    Example
+    -------
+    >>> check_labels({"a": [("dog", 0.0, 1.0)]}, ["cat", "dog"])
+    """
+    found = {event[0] for each in events.values() for event in each}
+    if unknown := sorted(found - set(labels)):
+        raise ValueError(f"events of other labels than the given: {unknown[:5]}")
+
+
 def _ratio(errors, total) -> float:
     """Returns a quotient, nan where nothing is counted."""
     return float(errors / total) if total else math.nan
@@ -282,12 +306,12 @@ def _ratio(errors, total) -> float:
 
 def _labels(reference, estimate, labels):
     """Returns all labels in their order."""
-    found = {e[0] for side in (reference, estimate) for es in side.values() for e in es}
     if labels is None:
-        return sorted(found)
-    unknown = sorted(found - set(labels))
-    if unknown:
-        raise ValueError(f"events of other labels than the given: {unknown[:5]}")
+        return sorted(
+            {e[0] for s in (reference, estimate) for es in s.values() for e in es}
+        )
+    for side in (reference, estimate):
+        check_labels(side, labels)
     return list(labels)
 
 

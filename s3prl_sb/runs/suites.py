@@ -36,7 +36,10 @@ KEYS = {
     "published": (dict, list),
 }
 NEEDED = ("title", "tasks")
-NAME = re.compile(r"[^\s/.,:]+")  # of a task
+#: Mappings of a task to the kind of their values.
+KINDS = {"keys": None, "toy": None, "parts": list, "needs": list, "utterances": int}
+NAME = re.compile(r"[^\s/.,:]+")  # of a task, and of a user's suite
+RESERVED = ("all", "sg")  # groups of tasks
 #: A block of a file, with the names in it.
 BLOCK = r"^{}:[^\n]*\n((?:[ #][^\n]*\n|\n)*)"
 _own: dict[str, Path] = {}  # names of the user's suites to their files
@@ -76,10 +79,19 @@ def names():
     >>> names()[:2]
     ['superb', 'superb_sg']
     """
-    files = (resources.folder("hparams") / "suites").glob("*.yaml")
-    installed = sorted(file.stem for file in files)
+    installed = _installed_names()
     others = [name for name in installed if name not in SUPERB]
     return [*SUPERB, *others, *(name for name in _own if name not in installed)]
+
+
+def _installed_names():
+    files = (resources.folder("hparams") / "suites").glob("*.yaml")
+    return sorted(file.stem for file in files)
+
+
+def _plain(name):
+    """Returns a name as it is compared with others."""
+    return str(name).lower().replace("-", "_")
 
 
 def add(file):
@@ -101,9 +113,15 @@ def add(file):
         If an installed suite has this name, or the file is wrong.
     """
     file = Path(file).expanduser().resolve()
-    if _installed(file.stem).is_file() and _installed(file.stem).resolve() != file:
+    same = [name for name in _installed_names() if _plain(name) == _plain(file.stem)]
+    if same and _installed(same[0]).resolve() != file:
         raise SuiteError(f"{file}: a suite has this name already: rename the file.")
-    if not _installed(file.stem).is_file():
+    if not NAME.fullmatch(file.stem) or _plain(file.stem) in RESERVED:
+        raise SuiteError(
+            f"{file}: the name of a suite has no spaces, dots or commas, and is not "
+            f"{' or '.join(RESERVED)}: rename the file."
+        )
+    if not same:
         _own[file.stem] = file
     suite.cache_clear()
     try:
@@ -161,9 +179,8 @@ def find(name):
     """
     if str(name).endswith(SUFFIXES):
         return add(name)
-    wanted = str(name).lower().replace("-", "_")
     for known in names():
-        if known.lower().replace("-", "_") == wanted:
+        if _plain(known) == _plain(name):
             return known
     raise SuiteError(f"{unknown('suite', name, names())} Or give a YAML file.")
 
@@ -238,20 +255,37 @@ def _task(file, name, entry):
             raise SuiteError(f"{where}{unknown('key', key, Task._fields[1:])}")
     if not isinstance(entry.get("recipe"), str):
         raise SuiteError(f"{where}recipe is missing, such as SUPERB/KS.")
-    for key in ("keys", "toy", "parts", "needs", "utterances"):
-        if not isinstance(entry.get(key) or {}, dict):
+    for key, kind in KINDS.items():
+        inner = entry.get(key) or {}
+        if not isinstance(inner, dict):
             raise SuiteError(f"{where}{key} is a mapping.")
+        if kind and not all(isinstance(value, kind) for value in inner.values()):
+            raise SuiteError(f"{where}{key}: its values are of another kind. {FIX}")
+    if entry.get("toy") and not isinstance(entry["toy"].get("corpus"), str):
+        raise SuiteError(f"{where}toy: corpus is missing: a name from s3prl-sb toy.")
     metrics = entry.get("metrics")
     try:
-        metrics = [Metric(**metric) for metric in metrics]
-        metrics = [each._replace(scale=float(each.scale)) for each in metrics]
-        metrics[0].heading  # there is one
-    except (TypeError, ValueError, IndexError) as error:
+        metrics = [_metric(**metric) for metric in metrics]
+        if not metrics or len({each.key for each in metrics}) < len(metrics):
+            raise ValueError("each has a key of its own")
+    except (TypeError, ValueError) as error:
         raise SuiteError(
             f"{where}metrics is a list such as [{{key: accuracy, title: Acc, higher: "
             f"True}}] ({error})."
         ) from None
-    return Task(str(name), **{**entry, "metrics": metrics})
+    given = {key: value for key, value in entry.items() if value is not None}
+    return Task(str(name), **{**given, "metrics": metrics})
+
+
+def _metric(**entry):
+    """Returns a metric whose values have their kinds."""
+    metric = Metric(**entry)
+    for key in ("key", "title", "unit"):
+        if not isinstance(getattr(metric, key), str):
+            raise ValueError(f"{key} is a text")
+    if not isinstance(metric.higher, bool) or not isinstance(metric.digits, int):
+        raise ValueError("higher is True or False, digits is a number")
+    return metric._replace(scale=float(metric.scale))
 
 
 def names_in(block, name):

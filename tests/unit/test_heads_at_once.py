@@ -11,6 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from s3prl_sb.lobes.heads.at_once import FitsAtOnce, Repeated
 from s3prl_sb.lobes.heads.check import check_head
+from s3prl_sb.lobes.heads.contract import HeadError
 from s3prl_sb.lobes.heads.few_shot_probes import (
     FewShotProbes,
     few_of_each,
@@ -54,6 +55,26 @@ def test_neighbors_are_scikit_learns(neighbors):
     frames = torch.tensor(test).float()[:, None].expand(-1, 3, -1)
     ours = head(frames, torch.ones(100)).exp().detach().numpy()
     assert np.abs(ours - reference.predict_proba(test)).max() < 1e-4
+
+
+def test_neighbors_are_those_of_xares():
+    """X-ARES divides each feature by its norm over the training set."""
+    points, labels = clouds(5, 300, 16)
+    test, _ = clouds(5, 100, 16, seed=1)
+    similar = (test / np.linalg.norm(test, axis=1)[:, None]) @ (
+        points / np.linalg.norm(points, axis=0)
+    ).T
+    expected = np.zeros((100, 5))
+    for row, values in enumerate(similar):
+        nearest = np.argsort(-values)[:10]
+        weights = np.exp(values[nearest] / 0.07)
+        np.add.at(expected[row], labels[nearest], weights / weights.sum())
+    head = NearestNeighbors(16, 5, examples=300, normalized="features")
+    head.fit(torch.tensor(points).float(), torch.tensor(labels))
+    ours = head(torch.tensor(test).float()[:, None], torch.ones(100)).exp()
+    assert np.abs(ours.detach().numpy() - expected).max() < 1e-4
+    with pytest.raises(HeadError, match="examples or features, not all"):
+        NearestNeighbors(16, 5, normalized="all")
 
 
 def test_neighbors_are_restored():

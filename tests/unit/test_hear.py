@@ -133,6 +133,10 @@ def test_tars_that_are_unsafe_or_cut_off(made, tmp_path):
     path.write_bytes(path.read_bytes()[:20000])
     with pytest.raises(ManifestError, match="b.tar.gz: cannot be unpacked"):
         hear.prepare_hear(path, tmp_path / "save")
+    path.write_bytes(b"")
+    with pytest.raises(ManifestError) as error:
+        hear.prepare_hear(path, tmp_path / "save")
+    assert "\n" not in str(error.value)
     assert sorted(p.name for p in tmp_path.iterdir() if p.name[0] != ".") == [
         *("a.tar", "b.tar.gz")
     ]
@@ -157,7 +161,13 @@ def broken(task, name, change):
         ("test.json", {"test_000.wav": ["20"]}, "'20' is not in labelvocabulary.csv"),
         ("test.json", {"test_000.wav": "64"}, "'64' is no list of labels"),
         ("test.json", {"../a.wav": ["64"]}, "'../a.wav' is no name of a file"),
-        ("test.json", {"train_000.wav": ["64"]}, "'train_000.wav' is in another split"),
+        (hear.METADATA, {"splits": []}, r"splits \[\] is no list of names"),
+        (hear.METADATA, {"splits": ["", "a"]}, "is no list of names"),
+        (hear.METADATA, {"evaluation": [["mAP"]]}, "is no list of metrics"),
+        (hear.METADATA, {"evaluation": "mAP"}, "'mAP' is no list of metrics"),
+        ("test.json", {"": ["64"]}, "'' is no name of a file"),
+        ("test.json", {"train_000.wav": ["64"]}, "train_000 occurs twice"),
+        ("test.json", {"test_000.flac": ["64"]}, "test_000 occurs twice"),
     ],
 )
 def test_broken_lists(task, tmp_path, name, change, message):
@@ -210,6 +220,11 @@ def test_missing_parts(made, task, tmp_path, caplog):
 
 def test_the_highest_rate_is_read(task, tmp_path):
     shutil.copytree(task / "16000", task / "48000")
+    splits = read(hear.prepare_hear(task, tmp_path / "save"))
+    assert f"{task}/48000/test/test_000.wav" == splits["test"]["test_000"]["wav"]
+    (task / "96000/test").mkdir(parents=True)  # of an unfinished download
+    (task / "192000").write_text("no folder")
+    (task / "4⁴").mkdir()
     splits = read(hear.prepare_hear(task, tmp_path / "save"))
     assert f"{task}/48000/test/test_000.wav" == splits["test"]["test_000"]["wav"]
 

@@ -12,6 +12,7 @@ from s3prl_sb.metrics.multi_label import (
     areas_under_roc,
     average_precisions,
     d_prime,
+    label_measures,
     mean_area_under_roc,
     mean_average_precision,
 )
@@ -41,6 +42,20 @@ def test_they_are_those_of_scikit_learn(scores, true):
     # As HEAR has it: a mean over labels
     hear = (norm().ppf(areas) * math.sqrt(2)).mean()
     assert d_prime(*ours) == pytest.approx(hear)
+    assert label_measures(*ours) == {
+        "mean_average_precision": mean_average_precision(*ours),
+        "d_prime": d_prime(*ours),
+        "auc": mean_area_under_roc(*ours),
+    }
+
+
+def test_few_labels_at_once_are_the_same(monkeypatch):
+    scores, true = map(torch.from_numpy, next(cases()))
+    expected = average_precisions(scores, true), areas_under_roc(scores, true)
+    monkeypatch.setattr("s3prl_sb.metrics.multi_label.ROOM", 400)  # two of seven
+    assert torch.equal(average_precisions(scores, true), expected[0])
+    assert torch.equal(areas_under_roc(scores, true), expected[1])
+    assert average_precisions(scores[:0], true[:0]).isnan().all()
 
 
 def test_a_label_that_is_separated_has_a_finite_d_prime():

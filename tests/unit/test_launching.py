@@ -53,6 +53,7 @@ def test_a_recipe_precedes_a_variant_of_another():
         ("kss", "Did you mean SUPERB/KS"),
         ("superb/sdi", "Did you mean SUPERB/SID"),
         ("tear", "Did you mean pretraining/TERA"),
+        ("others", "Did you mean other/ASR"),
         ("weather", "no recipe 'weather'. There are: SUPERB/KS, SUPERB/SID"),
         ("", "no recipe ''"),
     ],

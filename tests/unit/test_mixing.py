@@ -26,7 +26,7 @@ from s3prl_sb.corpora.mixing.speech import RecordedSpeech, Speech, Utterance
 from s3prl_sb.corpora.mixing.toy_sounds import KINDS, ToySounds
 from s3prl_sb.corpora.mixing.toy_speech import WORDS
 from s3prl_sb.corpora.scenes import prepare_scenes
-from s3prl_sb.dataio import manifest, scenes
+from s3prl_sb.dataio import manifest, scene_checks, scenes
 from s3prl_sb.errors import ManifestError
 
 RATE = 16000
@@ -84,7 +84,7 @@ def contents(folder, pattern="audio/**/*.wav"):
 def test_stems_add_up_and_twins_share_their_samples(made):
     records = scenes.read_scenes(str(made / "test.json"))
     for scene in ("test-00000", "test-00001"):
-        twin = {t: integers(records[f"{scene}-{t}"]["wav"]) for t in scenes.TWINS}
+        twin = {t: integers(records[f"{scene}-{t}"]["wav"]) for t in scene_checks.TWINS}
         stems = {
             p.stem: integers(p) for p in (made / "stems" / "test" / scene).iterdir()
         }
@@ -138,7 +138,7 @@ def test_loud_scenes_are_made_softer_as_a_whole():
     )
     layout = lay_out(settings, Talk(), ToySounds(["clicks"]), "train", 0)
     rendered = render(layout, np.zeros(layout.samples), RATE, None)
-    peaks = [np.abs(rendered.twin(twin)).max() for twin in scenes.TWINS]
+    peaks = [np.abs(rendered.twin(twin)).max() for twin in scene_checks.TWINS]
     assert max(peaks) == pytest.approx(0.95 * 2**15, abs=4)
 
 
@@ -162,6 +162,48 @@ def test_turns_overlap_as_much_as_wanted(overlap):
         shared += (voices.sum(0) > 1).sum()
         spoken += (voices.sum(0) > 0).sum()
     assert shared / spoken == pytest.approx(overlap, abs=0.03)
+
+
+class LongTalk(Talk):
+    """Speakers who have one utterance each, of 3, 4, … seconds."""
+
+    def draw(self, split, speaker, rng, longest):
+        length = 3.0 + int(speaker[-1])
+        if length > longest:
+            return None
+        return Speech(np.ones(round(length * RATE)), [(0.0, length)], [])
+
+
+@pytest.mark.parametrize(("seconds", "speakers"), [(6.0, 1), (10.0, 2), (16.0, 3)])
+def test_long_utterances_leave_time_for_the_others(seconds, speakers):
+    settings = Settings(seconds=(seconds, seconds), speakers=(3, 3), pause=(0.2, 0.3))
+    for i in range(10):
+        layout = lay_out(settings, LongTalk(), None, "train", i)
+        assert len({turn.speaker for turn in layout.turns}) == speakers
+        assert len({turn.level for turn in layout.turns}) == speakers
+
+
+def test_a_scene_may_be_silent():
+    settings = Settings(seconds=(1, 1), events=(0, 1))
+    layout = lay_out(settings, None, None, "train", 0)
+    rendered = render(layout, np.zeros(layout.samples), RATE, None)
+    assert not rendered.twin("both").any()
+
+
+def test_more_speakers_than_there_are(tmp_path, caplog):
+    caplog.set_level("WARNING")
+    with pytest.raises(
+        MixError, match="speakers 6 6, but the train set has 5 speakers"
+    ):
+        mix_of(tmp_path, speakers=(6, 6))
+    mix_of(tmp_path, speakers=(1, 6))
+    assert "up to 6 speakers, but the test set has 5 speakers: test0" in caplog.text
+
+
+def test_numbers_of_scenes_are_checked(tmp_path):
+    for counts in ({"train": -1, "test": 1}, {"train": 0}):
+        with pytest.raises(MixError, match="numbers of scenes are 0 or more"):
+            make_scenes(mix_of(tmp_path), counts)
 
 
 def test_sounds_do_not_depend_on_speech_nor_overlap_with_their_like():
@@ -193,7 +235,7 @@ def test_every_kind_of_toy_sound_sounds_until_its_end():
 # ---------------------------------------------------------------------- reproducible
 def test_a_scene_is_rebuilt_alone(made, tmp_path):
     rendered, _ = mix_of(tmp_path).render("test", 1)
-    for twin in scenes.TWINS:
+    for twin in scene_checks.TWINS:
         wave = integers(made / f"audio/test/test-00001-{twin}.wav")
         assert (wave == rendered.twin(twin)).all()
 

@@ -7,13 +7,18 @@ import pytest
 import soundfile
 import torch
 
-from s3prl_sb.brains.multilingual import MultilingualBrain, without_mark
+from s3prl_sb.brains.multilingual import (
+    MultilingualBrain,
+    languages_of,
+    without_marks,
+)
 from s3prl_sb.brains.parts import Parts, _of_parts
 from s3prl_sb.corpora.ml_superb import (
     FEW_SHOT,
     MONOLINGUAL,
     few_shot_utterances,
     find_language,
+    language_of,
     normalize,
     prepare_ml_superb,
 )
@@ -157,7 +162,7 @@ def test_tokens_with_marks():
     unspaced = characters_of(["[jpn] あ"], ["[jpn]"])
     assert " " in unspaced.tokens  # between the mark and the text
     assert unspaced.decode(unspaced.encode("[jpn] あ")) == "[jpn] あ"
-    assert without_mark("[jpn] あ [ い") == "あ [ い"
+    assert without_marks("[jpn] あ [ い [う]", {"[jpn]"}) == "あ [ い [う]"
     assert characters_of(["[eng] aB"], ["[eng]"], upper=False).encode("b")[0] == 2
 
 
@@ -196,19 +201,52 @@ def test_few_shot_languages_are_scored_apart():
         "cer_few_shot": 1.0,
         "cer_of_languages_few_shot": 1.0,
     }
-    plain = {name: without_mark(text) for name, text in true.items()}
+    plain = {name: text.partition(" ")[2] for name, text in true.items()}
     assert brain.score(plain, plain).keys() == {k for k in scores if "acc" not in k}
     assert brain.score({"c": "AB"}, {"c": "AB"})["cer"] == 0.0  # few-shot ones only
+
+
+def test_brackets_of_texts_are_no_marks_of_languages():
+    brain = Scoring({"a": "eng", "b": "eng"})
+    true = {"a": "[NOISE]", "b": "A [X]"}
+    scores = brain.score({"a": "", "b": "A [X]"}, true)
+    assert scores == {"cer": pytest.approx(7 / 12), "cer_of_languages": scores["cer"]}
+    for mark in ("[eng]", "[ENG]"):  # as tokens are
+        marked = {name: f"{mark} {text}" for name, text in true.items()}
+        scores = brain.score({**marked, "a": f"{mark} [NOISE"}, marked)
+        assert scores["accuracy"] == 1 and scores["cer"] == pytest.approx(1 / 12)
+
+
+def test_ids_of_two_languages():
+    eng, deu = {"a": {"language": "eng"}}, {"a": {"language": "deu"}}
+    assert languages_of({"train": eng, "test": eng}) == {"a": "eng"}
+    with pytest.raises(ManifestError, match="test: 'a' is in the language 'deu', and"):
+        languages_of({"train": eng, "test": deu})
+
+
+def test_lines_end_as_in_an_editor(tmp_path):
+    """Not at the separators and controls that texts of the web have inside."""
+    write(tmp_path / "mls/eng", [1])
+    name, text = "mls_eng_000001", "a\u2028b\x85c\x0bd\x1ce"
+    for split in ("train", "dev", "test"):
+        path = tmp_path / f"mls/eng/transcript_10min_{split}.txt"
+        path.write_bytes(f"{name} who {text}\r\n\r\n".encode())
+    splits = prepared(tmp_path, tmp_path / "save", "eng1")
+    assert splits["test"][name]["text"] == "A B C D E"
 
 
 def test_the_mean_over_sets_is_over_languages():
     """Two sets of English count as one."""
     names = ("eng1", "eng2", "rus")
-    parts = Parts("language", names, group=lambda name: name[:3])
+    parts = Parts("language", names, group=language_of)
     rates = [{"chosen_by": {"metric": "cer"}, "metrics": {"cer": r}} for r in (2, 4, 9)]
     means = _of_parts(parts, rates, "metrics")
     assert means == {"cer": 6, "cer_eng1": 2, "cer_eng2": 4, "cer_rus": 9}
     assert _of_parts(parts._replace(group=str), rates, "metrics")["cer"] == 5
+    others = parts._replace(values=parts.chosen(["eng1", "fleurs/eng", "fleurs/por"]))
+    assert [others.folder(name) for name in others.values][1] == "fleurs-eng"
+    means = _of_parts(others, rates, "metrics")
+    assert means == {"cer": 6, "cer_eng1": 2, "cer_fleurs-eng": 4, "cer_fleurs-por": 9}
 
 
 def small_head():

@@ -2,13 +2,14 @@
 
 import logging
 import random
+import re
 
 import numpy
 import pytest
 import soundfile
 import torch
 
-from s3prl_sb.brains.entities import marks_in
+from s3prl_sb.brains.entities import EntityBrain, marks_in
 from s3prl_sb.corpora.slue_voxceleb import prepare_slue_voxceleb
 from s3prl_sb.corpora.slue_voxpopuli import marked_text, prepare_slue_voxpopuli
 from s3prl_sb.corpora.toys.slue_voxceleb import slue_voxceleb
@@ -16,7 +17,12 @@ from s3prl_sb.corpora.toys.slue_voxpopuli import slue_voxpopuli
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.lobes.heads.pooled_classifier import PooledClassifier
-from s3prl_sb.metrics.entities import entities_in, entity_scores, without_marks
+from s3prl_sb.metrics.entities import (
+    entities_in,
+    entity_scores,
+    unpaired,
+    without_marks,
+)
 
 SPLITS = ("fine-tune", "dev", "test")
 
@@ -61,11 +67,12 @@ def test_marks_of_a_text():
     )
     assert marked_text("a b", [("GPE", 0, 1), ("LOC", 2, 1)]) == "[PLACE a ] [PLACE b ]"
     assert marked_text("...", [("GPE", 0, 3)]) == ""
+    assert marked_text("[eu] ok]", [("ORG", 1, 2)]) == "[ORG eu ] ok"
 
 
 def test_speeches(tmp_path, caplog):
-    rows = [
-        "a_1\tx\tin rome, today\t[]\t[['GPE', 3, 4], ['DATE', 9, 5]]",
+    rows = [  # what is dropped may overlap what is not
+        "a_1\tx\tin rome, today\t[]\t[['GPE', 3, 4], ['DATE', 9, 5], ['FAC', 0, 14]]",
         'a_2\tx\tno\t[]\t[["CARDINAL", 0, 2]]',
         "a_3\tx\tnothing\t[]\tNone",
         "a_4\tx\t.\t[]\t[]",
@@ -88,6 +95,7 @@ def test_speeches(tmp_path, caplog):
         ("a\tx\tin rome\t\t[['CITY', 3, 4]]", "tsv:2: the tag CITY is none of DATE"),
         ("a\tx\tin rome\t\t[['GPE', 3, 9]]", "GPE, characters 3 to 12, overlaps"),
         ("a\tx\tin rome\t\t[['GPE', 0, 4], ['LOC', 3, 4]]", "LOC, .* 3 to 7, overlaps"),
+        ("a\tx\tin rome\t\t[['GPE', 2, 5]]", "or begins or ends with a space"),
         ("a\tx\tin rome\t\t[['GPE', 3]]", "tsv:2: normalized_ner .* is no list such"),
         ("a\tx\tin rome\t\tGPE", "tsv:2: normalized_ner 'GPE' is no list such"),
     ],
@@ -193,6 +201,26 @@ def test_scores_by_hand():
     assert entity_scores({"a": "x"}, {"a": "y"}) == none
     assert without_marks(true["a"]) == "ann met bob in rome"
     assert marks_in(true.values()) == ["[G", "[P", "]"]
+
+
+@pytest.mark.parametrize(
+    "text, fault",
+    [
+        ("[P ann met [P bob ]", "[P is not closed"),
+        ("met [P bob", "[P is not closed"),
+        ("bob ] here", "] closes nothing"),
+        ("[P ] here", "[P has no words"),
+        ("[P bob ] and [P ann ]", ""),
+    ],
+)
+def test_marks_of_ones_own_texts_are_in_pairs(text, fault):
+    assert unpaired(text) == fault
+    records = {"valid": {"u": {"text": text}}}
+    if not fault:
+        assert EntityBrain.targets_of(records, {}) == (records, {})
+        return
+    with pytest.raises(ManifestError, match=re.escape(f"valid: 'u': {fault} in")):
+        EntityBrain.targets_of(records, {})
 
 
 def test_head_of_sentiment():

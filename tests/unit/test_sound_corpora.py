@@ -21,6 +21,7 @@ from s3prl_sb.corpora import (
     vocalsound,
     xares,
 )
+from s3prl_sb.corpora.clip_corpora import CLIP_CORPORA
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import SPLITS, ManifestError
 
@@ -411,6 +412,13 @@ def test_xares_broken_pairs(tmp_path, members, words):
             tar.addfile(info, io.BytesIO(content))
     with fails("wds-audio-train-0.tar", words):
         xares.prepare_xares(tmp_path, tmp_path / "s")
+
+
+@pytest.mark.parametrize("name", CLIP_CORPORA)
+def test_the_folder_of_another_corpus_is_told_to_be_one(name, tmp_path):
+    (tmp_path / "audio").mkdir()
+    with fails(str(tmp_path), "Set data_folder to"):
+        CLIP_CORPORA[name].prepare(str(tmp_path), str(tmp_path / "save"), fold=1)
 
 
 def test_downloads_are_declared():

@@ -1,6 +1,7 @@
 """Scores of sound events in cases that are computed by hand."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -148,3 +149,53 @@ def test_scores_of_minus_infinity_are_never_detected_first():
     scores = {"a": np.array([[0.9], [-np.inf], [-np.inf]])}
     result = psds(scores, {"a": [("x", 0, 1)]}, {"a": 3.0}, 1.0, ["x"], **SHARP)
     assert result.value == 1.0
+
+
+def test_psds_of_a_long_recording_needs_little_memory():
+    """Not frames times events."""
+    random = np.random.default_rng(0)
+    frames, step = 10000, 25
+    scores = random.random((frames, 1)).astype(np.float32)
+    true = [("x", start, start + 10.0) for start in range(0, frames, step)]
+    for _, start, stop in true:
+        scores[start : int(stop)] += 1
+    tracemalloc.start()
+    try:
+        result = psds({"a": scores}, {"a": true}, {"a": frames}, 1.0, ["x"], **SHARP)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert result.value == pytest.approx(1.0)
+    assert peak < 0.25 * 8 * frames * len(true)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"scores": {"a": np.ones((2, 2))}}, r"'a': scores \[2, 2\], not \[frames, 1"),
+        ({"scores": {"a": np.full((2, 1), np.nan)}}, "'a': a score is not a number"),
+        ({"reference": {"a": [("a dog", 0.0, 1.0)]}}, "other labels .*'a dog'"),
+        ({"dtc": 0.0}, "shares above 0"),
+        ({"gtc": 0.0}, "shares above 0"),
+    ],
+)
+def test_psds_of_faulty_input_is_no_score(changes, message):
+    keys = {"scores": {"a": np.ones((2, 1))}, "reference": {"a": [("x", 0.0, 1.0)]}}
+    keys.update(SHARP, durations={"a": 2.0}, frame_seconds=1.0, labels=["x"])
+    with pytest.raises(ValueError, match=message):
+        psds(**{**keys, **changes})
+
+
+def test_psds_of_logits_and_of_infinite_scores():
+    """Only their order counts."""
+    random = np.random.default_rng(3)
+    order = random.permutation(60).reshape(30, 2).astype(np.float64)
+    true = {"a": [("x", 3.0, 9.0), ("y", 20.0, 30.0), ("x", 15.0, 16.0)]}
+    keys = dict(reference=true, durations={"a": 30.0}, frame_seconds=1.0)
+    keys.update(labels=["x", "y"], dtc=0.3, gtc=0.3, e_max=2000.0)
+    plain = psds({"a": order}, **keys)
+    edges = order.copy()
+    edges[order == 59], edges[order == 0] = np.inf, -np.inf
+    assert 0 < plain.value < 1
+    for scores in (edges, order - 1e6, (order * 1e300).astype(np.float64)):
+        assert psds({"a": scores}, **keys).value == pytest.approx(plain.value)

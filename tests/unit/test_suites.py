@@ -16,6 +16,7 @@ from s3prl_sb.benchmark import (
     grid,
     keys,
     listing,
+    own_suites,
     plan,
     published,
     row_names,
@@ -69,6 +70,7 @@ published:
     - budget: tiny
       columns: [KS]
       numbers: {fbank: [70]}
+      models: {Ear: [60]}
       remarks: {fbank: {all: of few steps}}
 """
 STEPS = {"total_steps": 4, "steps_per_epoch": 2}
@@ -173,6 +175,58 @@ def test_a_suite_that_is_wrong(change, message, tmp_path):
         suites.find(str(path))
     assert message in " ".join(str(error.value).split())
     assert "mine" not in suites.names()
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (("SUPERB/QbE", "SUPERB/QBD"), "search: there is no recipe 'SUPERB/QBD'. Did"),
+        (("    search:", "    all:"), "all: this name means all tasks"),
+        (("    search:", "    My:"), "My: this name means all tasks"),
+        (("    noisy:", "    ks:"), "KS: another task has this name"),
+        (("short: my", "short: all"), "short: 'all' means other tasks"),
+        (("short: my", "short: slue"), "short: 'slue' means other tasks"),
+        (("    tiny:", "    full:"), "budgets: full is the protocol"),
+        (("    vcc2020: {", "    vcc2020: 3 # {"), "vcc2020: write TASK: {total_st"),
+        (("corpus: speech_commands,", ""), "toy: corpus is missing"),
+        (("{train: 100,", "{train: many,"), "utterances: its values are of another"),
+        (("title: Acc", "title: 3"), "metrics is a list such as .* (title is a text)"),
+        (("higher: False", "higher: maybe"), "(higher is True or False, digits is a"),
+        (("      columns: [KS]\n", ""), "published 2: write columns: [TASK"),
+        (("[90, 80]", "90"), "published 1: numbers: fbank is no list"),
+        (("[null, 99]", "[null, 99x]"), "Ear: noisy: '99x' is no number"),
+        (("{fbank: {all: of", "{fbank: {all: x}} # {"), ""),
+        (("{fbank: {all: of few steps}}", "{fbank: few}"), "fbank is no mapping"),
+    ],
+)
+def test_what_tables_would_find_late_is_found_at_once(change, message, tmp_path):
+    path = tmp_path / "mine.yaml"
+    assert change[0] in MINE
+    path.write_text(MINE.replace(*change))
+    if not message:
+        assert own_suites.find([str(path)]) == ["mine"]
+        return
+    with pytest.raises(ValueError) as error:
+        own_suites.find([str(path)])
+    start, _, end = message.partition(".*")
+    said = " ".join(str(error.value).split())
+    assert str(path) in said and start in said and end in said
+
+
+@pytest.mark.parametrize("name", ["all", "SG", "Superb-SG", "HEAR", "my suite", "a.b"])
+def test_names_that_no_suite_of_ones_own_has(name, tmp_path):
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(MINE)
+    with pytest.raises(ValueError, match="rename the file"):
+        own_suites.find([str(path)])
+
+
+def test_two_files_of_one_name(mine, tmp_path):
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/mine.yaml").write_text(mine.read_text())
+    assert own_suites.find([str(mine), str(mine)]) == ["mine"]
+    with pytest.raises(ValueError, match="two suites have one name: rename a file"):
+        own_suites.find([str(mine), str(tmp_path / "more/mine.yaml")])
 
 
 def test_a_recipe_that_is_not_there(tmp_path):
@@ -337,7 +391,8 @@ def test_published_numbers_of_a_suite(mine, tmp_path):
     [block] = grid.blocks(found)
     assert block[0] == ["Mine", "KS Acc ↑", "noisy Recall ↑"]
     [block] = grid.blocks(found, published=True)
-    assert block[-1] == ["Ear (published)", "", "99.00"]
+    assert block[-2] == ["Ear (published)", "", "99.00"]
+    assert block[-1] == ["Ear, tiny (published)", "~60.00", ""]
     assert published.read(["mine"])["fbank"][KS]["accuracy"].value == 90
     assert published.read(["mine"], "tiny")["fbank"][KS]["accuracy"].value == 70
     assert published.read(["mine"], "tiny")["fbank"][KS]["accuracy"].source is None

@@ -35,8 +35,14 @@ def prepare(hparams):
     source, folder = hparams["data_folder"], hparams["save_folder"]
     skip = {"skip_prep": hparams["skip_prep"]}
     if hparams["train_csv"]:
-        tables = [hparams[f"{split}_csv"] for split in ("train", "valid", "test")]
-        prepare_segment_tables(*tables, folder, label="label", **skip)
+        prepare_segment_tables(
+            hparams["train_csv"],
+            hparams["valid_csv"],
+            hparams["test_csv"],
+            folder,
+            label="label",
+            **skip,
+        )
     elif hparams["corpus"] == "desed":
         prepare_desed(source, folder, **skip)
     else:

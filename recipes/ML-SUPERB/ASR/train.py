@@ -25,7 +25,7 @@ from s3prl_sb.dataio.tables import prepare_tables
 from s3prl_sb.startup.experiment import start
 
 #: The mean is over languages, of which some have several sets.
-SETS = Parts("language", tuple(ml_superb.MONOLINGUAL), group=lambda name: name[:3])
+SETS = Parts("language", tuple(ml_superb.MONOLINGUAL), group=ml_superb.language_of)
 
 
 class MultilingualRecognition(MultilingualBrain):

@@ -49,7 +49,7 @@ def prepare(hparams):
 
 if __name__ == "__main__":
     hparams, run_opts = start(sys.argv[1:], prepare)
-    records = read_splits(hparams)
+    records, _ = EntityRecognition.targets_of(read_splits(hparams), hparams)
     texts = (each["text"] for split in records.values() for each in split.values())
     tokenizer = characters_in(hparams["save_folder"], marks_in(texts), upper=False)
     decoder = hparams["lm_decoding"](tokenizer) if hparams["lm"] else None

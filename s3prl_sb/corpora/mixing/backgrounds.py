@@ -49,7 +49,10 @@ class RecordedBackground:
     """
 
     def __init__(self, folder: str, rate: int, seed: int = 0):
-        files = sorted(recordings_in(folder, "backgrounds"))
+        try:
+            files = sorted(recordings_in(folder, "backgrounds"))
+        except ValueError as fault:
+            raise MixError(f"--background: {fault}. Give another folder.") from fault
         if len(files) < len(SPLITS):
             raise MixError(
                 f"{folder}: {len(files)} recordings, and each of the three splits "
@@ -64,14 +67,17 @@ class RecordedBackground:
 
     def draw(self, split: str, samples: int, rng: np.random.Generator) -> np.ndarray:
         """Returns [samples] of mean square 1, from a random time of a recording on,
-        repeated if it is short."""
+        repeated if it is short; it begins with a part that sounds."""
         path = self.files[split][int(rng.integers(len(self.files[split])))]
         wave = load_waveform(path, path, sample_rate=self.rate).double().numpy()
-        wave = np.roll(wave, -int(rng.integers(len(wave))))
-        wave = np.resize(wave, samples)
-        level = np.sqrt(np.mean(wave**2))
-        if not level:
+        sounding = np.flatnonzero(wave)
+        if not len(sounding):
             raise MixError(f"{path} holds silence. Remove it from the backgrounds.")
+        start = int(rng.integers(len(wave)))
+        if not wave[np.arange(start, start + samples) % len(wave)].any():
+            start = int(sounding[np.searchsorted(sounding, start) % len(sounding)])
+        wave = np.resize(np.roll(wave, -start), samples)
+        level = np.sqrt(np.mean(wave**2))
         return wave / level
 
     def identity(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,17 +31,21 @@ from s3prl_sb.corpora.mixing.settings import MixError, Settings
 from s3prl_sb.corpora.mixing.sounds import SoundSource
 from s3prl_sb.corpora.mixing.speech import SpeechSource
 from s3prl_sb.corpora.toys.making import random_generator
-from s3prl_sb.dataio import manifest, scene_files, scenes
+from s3prl_sb.dataio import manifest, scene_checks, scene_files
 from s3prl_sb.dataio.pool import here, processes
 from s3prl_sb.identity import digest
+from s3prl_sb.storage.file_names import file_stem
 from s3prl_sb.storage.files import FileError, make_folder, read_json, write_json
 from s3prl_sb.terminal import progress
+from s3prl_sb.terminal.messages import few
+
+logger = logging.getLogger(__name__)
 
 VERSION = 1  # raise it when the same settings give other scenes
 MIX = "mix.json"
 BYTES = 2  # of a sample
 COUNTS = {"train": 400, "valid": 60, "test": 60}  # scenes
-TWINS = {"train": ("both",), "valid": ("both",), "test": scenes.TWINS}
+TWINS = {"train": ("both",), "valid": ("both",), "test": scene_checks.TWINS}
 
 
 class Background(Protocol):
@@ -70,8 +75,8 @@ class Mix:
     background : Background, optional
         None: silence.
     twins : dict
-        ``{split: twins}`` of :data:`s3prl_sb.dataio.scenes.TWINS`. Without speech or
-        without sounds there is "both" alone.
+        ``{split: twins}`` of :data:`s3prl_sb.dataio.scene_checks.TWINS`. Without
+        speech or without sounds there is "both" alone.
     stems : bool
         Whether to write the parts of a scene too, ``stems/<split>/<scene>/*.wav``.
     """
@@ -91,7 +96,20 @@ class Mix:
             raise MixError("A scene needs speech or sounds: give --speech or --sounds.")
         if self.speech is None or self.sounds is None:  # all twins would be equal
             self.twins = dict.fromkeys(self.twins, twins_of(False))
+        self._check_speakers()
         self.key = digest(self.identity())
+
+    def _check_speakers(self):
+        """Raises an error if a split has too few speakers, and warns of few."""
+        lowest, highest = self.settings.speakers
+        for split in self.twins if self.speech else ():
+            people = self.speech.speakers(split)
+            if len(people) >= highest:
+                continue
+            have = f"the {split} set has {len(people)} speakers: {few(people)}"
+            if len(people) < lowest:
+                raise MixError(f"speakers {lowest} {highest}, but {have}. Give fewer.")
+            logger.warning("Scenes have up to %d speakers, but %s", highest, have)
 
     def identity(self) -> dict[str, Any]:
         """Returns JSON values that every scene depends on."""
@@ -183,7 +201,9 @@ class Mix:
         for name, wave in waves.items():
             samples = torch.from_numpy(wave) / rendering.FULL
             write_waveform(Path(self.folder, name), samples, rate, name=name)
-        word_times = (self.speech and self.speech.word_times) or scenes.WORD_TIMES[0]
+        word_times = (
+            self.speech and self.speech.word_times
+        ) or scene_checks.WORD_TIMES[0]
         records = rendering.records(
             twins,
             len(rendered.background) / rate,
@@ -202,15 +222,17 @@ class Mix:
 
 def twins_of(matched: bool) -> tuple[str, ...]:
     """Returns the twins of a scene: all three if it is matched, or "both" alone."""
-    return scenes.TWINS if matched else scenes.TWINS[:1]
+    return scene_checks.TWINS if matched else scene_checks.TWINS[:1]
 
 
 def _stems(folder, rendered):
     """Returns ``{path: samples}`` of the parts of a scene."""
-    parts = {f"speech-{name}": wave for name, wave in rendered.speech.items()}
+    parts = {
+        f"speech-{file_stem(name)}": wave for name, wave in rendered.speech.items()
+    }
     parts.update({f"sound-{i}": wave for i, wave in enumerate(rendered.sounds)})
     parts["background"] = rendered.background
-    return {f"{folder}/{name.replace('/', '_')}.wav": w for name, w in parts.items()}
+    return {f"{folder}/{name}.wav": wave for name, wave in parts.items()}
 
 
 def make_scenes(
@@ -240,16 +262,21 @@ def make_scenes(
     Example
     -------
     >>> import tempfile
+    >>> from s3prl_sb.dataio.scenes import read_scenes
     >>> from s3prl_sb.corpora.mixing.toy_sounds import ToySounds
     >>> settings = Settings(seconds=(1, 1), events=(1, 1))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     mix = Mix(folder + "/scenes", settings, sounds=ToySounds(["siren"]))
     ...     paths = make_scenes(mix, {"test": 1})
-    ...     record = scenes.read_scenes(paths["test"])["test-00000-both"]
+    ...     record = read_scenes(paths["test"])["test-00000-both"]
     >>> record["events"][0][0], record["duration"], record["segments"]
     ('siren', 1.0, [])
     """
     counts = dict(COUNTS if counts is None else counts)
+    if min(counts.values()) < 0 or not any(counts.values()):
+        raise MixError(
+            f"{counts}: numbers of scenes are 0 or more, and one of them is."
+        )
     folder = make_folder(mix.folder, "Choose another DEST.")
     content = {**mix.identity(), "scenes": counts}
     content["twins"] = {split: list(mix.twins[split]) for split in counts}

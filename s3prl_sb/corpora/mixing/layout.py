@@ -101,7 +101,7 @@ class _Conversation:
         self.tail, self.before = begin, 0.0  # the latest end, and the one before it
         self.ends, self.spoken, self.shared = {}, 0.0, 0.0
 
-    def add(self, speaker, speech, level, pause, rng):
+    def add(self, speaker, speech, pause, rng):
         """Adds a turn after a pause, or before the end of the turn before it."""
         length = len(speech.samples) / self.settings.rate
         start = self.tail + pause if self.turns else self.tail
@@ -112,7 +112,7 @@ class _Conversation:
             )
             self.shared += max(0, min(self.tail, start + length) - start)
         first = round(start * self.settings.rate)
-        self.turns.append(Turn(speaker, first, speech, level))
+        self.turns.append(Turn(speaker, first, speech, 0.0))
         self.spoken += length
         end = self.ends[speaker] = start + length
         self.before = max(self.before, min(self.tail, end))
@@ -144,8 +144,19 @@ def _turns(settings, source, split, rng, seconds, level):
     people = source.speakers(split)
     count = int(rng.integers(settings.speakers[0], settings.speakers[1] + 1))
     order = [people[i] for i in rng.permutation(len(people))]
-    present, spare = order[:count], order[count:]
     levels = {p: level + rng.uniform(-1, 1) * settings.spread for p in people}
+    turns: list[Turn] = []
+    for wanted in range(count, 0, -1):  # fewer, if their utterances are too long
+        talk = _converse(settings, source, split, rng, seconds, order, wanted)
+        turns = [turn._replace(level=levels[turn.speaker]) for turn in talk.turns]
+        if len(talk.ends) == wanted:
+            break
+    return turns
+
+
+def _converse(settings, source, split, rng, seconds, people, count):
+    """Returns the conversation of the first people who have short enough utterances."""
+    present, spare = people[:count], people[count:]
     conversation = _Conversation(settings, rng.uniform(0, FIRST))
     while present:
         speaker = conversation.speaker(present, rng)
@@ -153,14 +164,16 @@ def _turns(settings, source, split, rng, seconds, level):
         longest = seconds - conversation.tail - pause
         if longest < SHORTEST:
             break
-        speech = source.draw(split, speaker, rng, longest)
+        # Those who have not spoken yet share the time that is left
+        silent = len(set(present) - conversation.ends.keys()) or 1
+        speech = source.draw(split, speaker, rng, longest / silent)
         if speech is not None:
-            conversation.add(speaker, speech, levels[speaker], pause, rng)
+            conversation.add(speaker, speech, pause, rng)
             continue
         present.remove(speaker)  # nothing is short enough
         if spare and len(conversation.ends.keys() | present) < count:
             present.append(spare.pop())
-    return conversation.turns
+    return conversation
 
 
 def _events(settings, source, split, rng, samples):

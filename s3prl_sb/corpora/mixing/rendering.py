@@ -89,7 +89,7 @@ def render(layout: Layout, noise: np.ndarray, rate: int, room: Room | None) -> R
         sum(itertools.chain(speech.values(), sounds), background),
     )
     loudest = max(float(np.abs(mixture).max()) for mixture in mixtures)
-    scale = min(1.0, PEAK / loudest) * FULL
+    scale = PEAK / max(loudest, PEAK) * FULL
     return Rendered(
         {speaker: _rounded(stem, scale) for speaker, stem in speech.items()},
         [_rounded(stem, scale) for stem in sounds],

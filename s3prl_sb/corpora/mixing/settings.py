@@ -4,12 +4,15 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from s3prl_sb.errors import UserError
 
 Range = tuple[float, float]
+LOWEST_RATE = 1000  # Hz, at which a frame of 10 ms has ten samples
+SHORTEST = 0.1  # seconds of the longest turn and sound
 
 
 class MixError(UserError, ValueError):
@@ -89,12 +92,22 @@ class Settings:
                     raise MixError(
                         f"{field.name} {given}: give the lowest and the highest value."
                     )
+            every = value if isinstance(value, (list, tuple)) else [value]
+            if not all(map(math.isfinite, every)):
+                raise MixError(f"{field.name}: {value} is no finite number.")
+        if self.rate < LOWEST_RATE:
+            raise MixError(f"rate {self.rate}: {LOWEST_RATE} Hz or more.")
         if not 0 <= self.overlap <= 0.5:
             raise MixError(f"overlap {self.overlap}: a share from 0 to 0.5.")
         if self.seconds[0] < 1:
             raise MixError(f"seconds {self.seconds[0]}: a scene has a second or more.")
         if self.speakers[0] < 0 or self.events[0] < 0 or self.pause[0] < 0:
             raise MixError("speakers, events and pause are 0 or more.")
+        if min(self.longest_turn, self.longest_sound) < SHORTEST or self.join < 0:
+            raise MixError(
+                f"longest_turn and longest_sound are {SHORTEST} s or more, join is 0 "
+                "or more."
+            )
         if self.speakers[1] == self.events[1] == 0:
             raise MixError("No speakers and no events: a scene needs one of them.")
 

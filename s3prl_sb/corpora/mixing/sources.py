@@ -7,22 +7,18 @@ Authors
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from s3prl_sb.audio import headers
 from s3prl_sb.corpora import esc50, librispeech, timit
+from s3prl_sb.corpora.mixing import lists
 from s3prl_sb.corpora.mixing.backgrounds import PinkNoise, RecordedBackground
 from s3prl_sb.corpora.mixing.layout import FIRST
 from s3prl_sb.corpora.mixing.settings import MixError, Settings
-from s3prl_sb.corpora.mixing.sounds import Clip, RecordedSounds, SoundSource
-from s3prl_sb.corpora.mixing.speech import (
-    RecordedSpeech,
-    SpeechSource,
-    Utterance,
-    plain,
-)
+from s3prl_sb.corpora.mixing.sounds import RecordedSounds, SoundSource
+from s3prl_sb.corpora.mixing.speech import RecordedSpeech, SpeechSource
 from s3prl_sb.corpora.mixing.toy_sounds import KINDS, ToySounds
 from s3prl_sb.corpora.mixing.toy_speech import ToySpeech
 from s3prl_sb.corpora.toys.making import random_generator
@@ -34,7 +30,6 @@ logger = logging.getLogger(__name__)
 
 TOY, NONE, PINK = "toy", "none", "pink"
 SHARE = 0.2  # of speakers or clips, for each of validation and test
-SPEAKERS = ("speaker", "spk_id")  # keys of the speaker in a list
 Records = dict[str, dict[str, Any]]
 
 
@@ -77,9 +72,18 @@ def speech_source(
         return ToySpeech(voices, words, settings.rate, settings.join, settings.seed)
     splits = _read(name, "speech", _SPEECH)
     times = label_files.read(word_times) if word_times else {}
+    if times and not any(
+        key in times for records in splits.values() for key in records
+    ):
+        raise MixError(
+            f"{word_times}: words of {few(times, 2)}, and of no utterance of {name}, "
+            f"such as {few(next(iter(splits.values())), 2)}. Give them the same ids."
+        )
     spoken = {
-        split: _by_speaker(records, times, name) for split, records in splits.items()
+        split: lists.utterances(records, times, name)
+        for split, records in splits.items()
     }
+    lists.check_words(spoken, name)
     if len(spoken) == 1:
         (people,) = spoken.values()
         parts = _divided(people, settings.seed, "speakers", name)
@@ -128,7 +132,7 @@ def sound_source(
     if name == TOY:
         return ToySounds(labels or list(KINDS), settings.rate)
     splits = _read(name, "sounds", _SOUNDS)
-    clips = {split: list(_clips(records, name)) for split, records in splits.items()}
+    clips = {split: lists.clips(records, name) for split, records in splits.items()}
     if labels:
         clips = {split: _chosen(every, labels, name) for split, every in clips.items()}
     if len(splits) == 1:
@@ -161,9 +165,11 @@ def _read(name, what, layouts) -> dict[str, Records]:
         return {"all": tables.load_table(name)}
     if not path.is_dir():
         raise MixError(f"--{what} {name}: no such file or folder, and not 'toy'.")
-    lists = {split: path / f"{split}.json" for split in SPLITS}
-    if all(file.is_file() for file in lists.values()):
-        return {split: tables.load_table(str(file)) for split, file in lists.items()}
+    files = {split: str(path / f"{split}.json") for split in SPLITS}
+    if all(map(os.path.isfile, files.values())):
+        splits = {split: tables.load_table(file) for split, file in files.items()}
+        tables.warn_of_leaks(splits, files)
+        return splits
     for fits, read in layouts:
         if fits(path):
             return read(name)
@@ -226,67 +232,6 @@ _SOUNDS: Layouts = ((lambda path: any(path.glob(f"**/{esc50.TABLE}")), _esc50),)
 
 
 # ---------------------------------------------------------------------------- dividing
-def _by_speaker(records, times, source) -> dict[str, list[Utterance]]:
-    """Returns ``{speaker: utterances}`` of a list."""
-    people: dict[str, list[Utterance]] = {}
-    for name, record in sorted(records.items()):
-        speaker = next((record[key] for key in SPEAKERS if record.get(key)), None)
-        if speaker is None:
-            raise MixError(
-                f"{source}: '{name}' has no speaker. Add the column {SPEAKERS[0]}."
-            )
-        words = record.get("words")
-        if name in times:
-            words = [[start, stop, word] for word, start, stop in times[name]]
-        people.setdefault(str(speaker), []).append(
-            Utterance(
-                name,
-                record["wav"],
-                record["start"],
-                record["stop"],
-                record["duration"],
-                record.get("text"),
-                words and _words(words, name, record["duration"], source),
-            )
-        )
-    return people
-
-
-def _words(words, name, duration, source):
-    """Returns words in capitals with checked times."""
-    timed = []
-    for entry in words:
-        try:
-            start, stop, word = entry
-            start, stop = float(start), min(float(stop), duration)
-        except (TypeError, ValueError):
-            start, stop, word = 0.0, -1.0, ""
-        if not 0 <= start <= stop:
-            raise MixError(
-                f"{source}: '{name}': {entry} is not [start, stop, word], seconds "
-                f"within its {duration} s. Correct it."
-            )
-        if start < stop and plain(str(word)):
-            timed.append((start, stop, plain(str(word))))
-    return sorted(timed)
-
-
-def _clips(records, source) -> Iterable[Clip]:
-    """Yields the clips of a list, one for each of its events."""
-    for name, record in records.items():
-        if isinstance(record.get("events"), list):
-            offset = record["start"] or 0.0
-            for label, start, stop in record["events"]:
-                yield Clip(name, record["wav"], offset + start, offset + stop, label)
-            continue
-        labels = record.get("labels", [record.get("label")])
-        if labels == [None] or not isinstance(labels, list):
-            raise MixError(f"{source}: '{name}' has no label. Add the column.")
-        if len(labels) == 1:  # of several it is not known which one sounds when
-            label = str(labels[0])
-            yield Clip(name, record["wav"], record["start"], record["stop"], label)
-
-
 def _chosen(clips, labels, source):
     """Returns the clips of some labels."""
     known = sorted({clip.label for clip in clips})
@@ -298,42 +243,55 @@ def _chosen(clips, labels, source):
 
 def _by_fold(records, clips, seed, source):
     """Returns ``{split: clips}`` by folds, or by chance where there are none."""
-    folds = {name: record.get("fold") for name, record in records.items()}
-    numbers = sorted(set(folds.values()), key=lambda fold: (len(str(fold)), str(fold)))
-    if None not in numbers and len(numbers) >= len(SPLITS):
+    folds = {name: lists.flat(record.get("fold")) for name, record in records.items()}
+    numbers = sorted(set(folds.values()), key=lambda fold: (len(fold), fold))
+    if "" in numbers and len(numbers) > 1:
+        lacking = [name for name, fold in folds.items() if not fold]
+        raise MixError(
+            f"{source}: '{lacking[0]}' has no fold, like {len(lacking)} of "
+            f"{len(folds)} clips. Fill it in, or leave the column out."
+        )
+    if len(numbers) >= len(SPLITS):
         of = dict(zip(reversed(numbers), ("test", "valid")))
         parts = {split: [] for split in SPLITS}
         for clip in clips:
             parts[of.get(folds[clip.name], "train")].append(clip)
         return parts
     logger.warning(
-        "%s: no column fold with three folds or more, so clips are divided by chance. "
-        "Two of one recording may be in different sets.",
+        "%s: no column fold with three folds or more, so files are divided by chance. "
+        "Two files of one recording may be in different sets.",
         source,
     )
-    by_label: dict[str, list[Clip]] = {}
+    return _by_file(clips, seed, source)
+
+
+def _by_file(clips, seed, source):
+    """Returns ``{split: clips}``, each file in one split, each label in all of them."""
+    files: dict[str, list[str]] = {}
     for clip in sorted(clips):
-        by_label.setdefault(clip.label, []).append(clip)
-    parts = {split: [] for split in SPLITS}
-    for label, same in by_label.items():
+        files.setdefault(clip.label, []).append(clip.wav)
+    of: dict[str, str] = {}
+    for label in sorted(files, key=lambda label: (len(set(files[label])), label)):
+        every = list(dict.fromkeys(files[label]))  # the rarest labels choose first
         for split, chosen in _divided(
-            same, seed, f"clips of '{label}'", source
+            every, seed, f"files of '{label}'", source
         ).items():
-            parts[split] += chosen
-    return parts
+            for wav in chosen:
+                of.setdefault(wav, split)
+    return {s: [clip for clip in clips if of[clip.wav] == s] for s in SPLITS}
 
 
 def _divided(things, seed, what, source) -> dict[str, list]:
     """Divides things by chance among the splits."""
     things = list(things)
-    few = max(1, round(len(things) * SHARE))
+    part = max(1, round(len(things) * SHARE))
     if len(things) < len(SPLITS):
         raise MixError(
             f"{source}: {len(things)} {what}, and three sets need one each. Add some."
         )
     order = random_generator(seed, "division", what).permutation(len(things))
     things = [things[i] for i in order]
-    parts = things[2 * few :], things[:few], things[few : 2 * few]
+    parts = things[2 * part :], things[:part], things[part : 2 * part]
     return dict(zip(SPLITS, parts))
 
 

@@ -4,7 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from s3prl_sb.audio.loading import load_waveform
 from s3prl_sb.corpora.mixing.activity import active_spans
+from s3prl_sb.corpora.mixing.settings import MixError
 from s3prl_sb.dataio import scenes
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.content import hash_files
@@ -19,8 +20,6 @@ from s3prl_sb.identity.content import hash_files
 MARGIN = 0.05  # seconds around the first and the last word
 SPEAKS = 30.0  # dB below the loudest frame: speech, where words have no times
 CUT = 0.2  # seconds of the shortest pause at which an utterance is cut
-#: Punctuation at the ends of a word.
-EDGES = re.compile(r"^[^\w']+|[^\w']+$")
 
 
 class Speech(NamedTuple):
@@ -96,7 +95,16 @@ def plain(word: str) -> str:
     >>> plain('"Don\\'t,'), plain("--")
     ("DON'T", '')
     """
-    return EDGES.sub("", word).upper()
+    kept = [i for i, character in enumerate(word) if _is_part(character)]
+    return word[kept[0] : kept[-1] + 1].upper() if kept else ""
+
+
+def _is_part(character):
+    """Returns whether a character at the end of a word belongs to it.
+
+    Marks, such as the vowel signs of Devanagari, are no ``\\w``.
+    """
+    return character in "'_" or unicodedata.category(character)[0] in "LNM"
 
 
 class RecordedSpeech:
@@ -177,7 +185,14 @@ class RecordedSpeech:
             if self.word_times is not None:
                 texts = list(filter(None, map(plain, (utterance.text or "").split())))
                 words = scenes.spread(texts, spans) if texts else []
-        return trimmed(samples, self.rate, spans, words)
+        speech = trimmed(samples, self.rate, spans, words)
+        parts = [(round(a * self.rate), round(b * self.rate)) for a, b in speech.spans]
+        if not any(np.any(speech.samples[start:stop]) for start, stop in parts):
+            raise MixError(
+                f"'{utterance.name}' ({utterance.wav}) is silent where it should be "
+                "spoken. Remove it from the list, or correct the times of its words."
+            )
+        return speech
 
     def identity(self) -> dict[str, Any]:
         """Returns JSON values that the speech depends on."""
@@ -257,11 +272,11 @@ def cut(utterance: Utterance, longest: float) -> list[Utterance]:
     words = utterance.words
     if not words or utterance.duration <= longest:
         return [utterance]
-    pieces, begin = [], 0
+    pieces, begin, end = [], 0, 0.0
     for i in range(1, len(words) + 1):
+        end = max(end, words[i - 1][1])  # words of real alignments may overlap
         if i == len(words) or (
-            words[i][0] - words[i - 1][1] >= CUT
-            and _next_end(words, i) - words[begin][0] > longest
+            words[i][0] - end >= CUT and _next_end(words, i) - words[begin][0] > longest
         ):
             pieces.append(_piece(utterance, words[begin:i]))
             begin = i
@@ -279,7 +294,7 @@ def _next_end(words, i):
 def _piece(utterance, words):
     """Returns the part of an utterance with some of its words."""
     start = max(0.0, words[0][0] - MARGIN)
-    stop = min(utterance.duration, words[-1][1] + MARGIN)
+    stop = min(utterance.duration, max(last for _, last, _ in words) + MARGIN)
     offset = utterance.start or 0.0
     return utterance._replace(
         start=round(offset + start, 6),

@@ -8,14 +8,19 @@ import torch
 import torch.nn.functional as F
 
 from s3prl_sb.lobes.heads.at_once import as_logits
+from s3prl_sb.lobes.heads.contract import HeadError
 from s3prl_sb.lobes.heads.pooling import MeanPooling, precise
+
+#: Dimension of the training set [examples, size] over which it is normalized.
+NORMALIZED = {"examples": 1, "features": 0}
 
 
 class NearestNeighbors(torch.nn.Module):
     """The nearest training examples vote by their similarity; nothing is trained.
 
     As in X-ARES (Zhang et al. 2025, https://arxiv.org/abs/2505.16369), the similarity
-    is the cosine, and the weight of a neighbor a softmax over those of all neighbors.
+    is a scalar product of normalized vectors, and the weight of a neighbor a softmax
+    over those of all neighbors.
 
     Arguments
     ---------
@@ -29,9 +34,21 @@ class NearestNeighbors(torch.nn.Module):
         Temperature of the softmax.
     examples : int
         Number of examples of the training set.
+    normalized : str
+        "examples": each training example has norm 1, so that the similarity is the
+        cosine. "features": each feature has norm 1 over the training set, as in X-ARES.
+
+    Raises
+    ------
+    HeadError
+        If ``normalized`` is neither of them.
 
     Note
     ----
+    X-ARES normalizes the transposed training set, and so its features instead of its
+    examples; similarities are then small, all neighbors have nearly the same weight,
+    and long vectors are near to everything. Its published numbers are such numbers.
+
     The training set is part of the head, in float32: a checkpoint holds it. X-ARES
     has neighbors for one label a clip. With any number of labels, a neighbor votes for
     all of its own.
@@ -57,8 +74,12 @@ class NearestNeighbors(torch.nn.Module):
         neighbors: int = 10,
         temperature: float = 0.07,
         examples: int = 1,
+        normalized: str = "examples",
     ):
         super().__init__()
+        if normalized not in NORMALIZED:
+            raise HeadError(f"normalized: {' or '.join(NORMALIZED)}, not {normalized}.")
+        self.dimension = NORMALIZED[normalized]
         self.num_classes, self.neighbors = num_classes, neighbors
         self.pooling = MeanPooling(input_size)
         # A parameter, as an optimizer needs one; nothing trains it here
@@ -116,7 +137,7 @@ class NearestNeighbors(torch.nn.Module):
         self.has_many.fill_(targets.dim() == 2)
         if targets.dim() == 1:
             targets = F.one_hot(targets, self.num_classes)
-        self.memory.copy_(F.normalize(vectors, dim=1))
+        self.memory.copy_(F.normalize(vectors, dim=self.dimension))
         self.labels.copy_(targets > 0)
 
     def forward(self, features: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
