@@ -7,6 +7,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from s3prl_sb.analysis.items import Item, aligned_items, read_items
@@ -64,23 +65,57 @@ def prepare_librispeech_items(
     """
     if skip_prep:
         return skipped(manifest.paths_in(save_folder, SPLITS))
-    tables = "valid", "test"
-    place = check_folder(data_folder, "of LibriSpeech", "LibriSpeech", tables)
-    corpus = Path(place)
+    corpus, files = find_parts(data_folder, (valid_split, test_split), items, aligned)
     phones = alignments.read(aligned) if aligned else None
     splits = {}
     for name, part in zip(SPLITS, (valid_split, test_split)):
-        if not (corpus / part).is_dir():
-            raise ManifestError(f"{corpus / part}: no such folder. Set data_folder.")
         records = read_records(corpus / part)
         if phones is None:
-            found = read_items(_file_of(part, items or corpus), records)
+            found = read_items(files[part], records)
         else:
             found = aligned_items(records, phones, True, CORPUS)
         published = UTTERANCES.get(part, 0)
         warn_if_short(corpus, len(records), published, f"utterances of {part}")
         splits[name] = with_items(records, found)
     return manifest.finish(splits, save_folder, {}, ("items",))
+
+
+def find_parts(
+    data_folder: str | None,
+    parts: Iterable[str],
+    items: str | None = None,
+    aligned: str | None = None,
+) -> tuple[Path, dict[str, Path]]:
+    """Finds parts of LibriSpeech, and their items.
+
+    Arguments
+    ---------
+    data_folder, items, aligned
+        See :func:`prepare_librispeech_items`.
+    parts : iterable of str
+        Names of parts.
+
+    Returns
+    -------
+    corpus : pathlib.Path
+        Folder of the parts.
+    files : dict
+        Parts to their .item files; empty if alignments are given.
+
+    Raises
+    ------
+    ManifestError
+        If a part, or its items, are not there; names the places.
+    """
+    tables = "valid", "test"
+    corpus = Path(check_folder(data_folder, "of LibriSpeech", "LibriSpeech", tables))
+    files = {}
+    for part in parts:
+        if not (corpus / part).is_dir():
+            raise ManifestError(f"{corpus / part}: no such folder. Set data_folder.")
+        if not aligned:
+            files[part] = _file_of(part, items or corpus)
+    return corpus, files
 
 
 def prepare_item_tables(

@@ -71,6 +71,9 @@ def check(name):
     >>> check("superb")
     """
     suite, known = suites.suite(name), resources.recipe_files()
+    others = [*suites.RESERVED, *(each for each in suites.names() if each != name)]
+    if suite.short.lower() in others:
+        raise SuiteError(f"{suite.file}: short: '{suite.short}' means other tasks.")
     lower = [task.name.lower() for task in suite.tasks.values()]
     for task in suite.tasks.values():
         where = f"{suite.file}: {task.name}: "

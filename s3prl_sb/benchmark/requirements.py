@@ -16,7 +16,10 @@ from s3prl_sb.corpora import (
     iemocap,
     libri2mix_separation,
     librispeech,
+    ml_superb,
     sbcsae,
+    slue_voxceleb,
+    slue_voxpopuli,
     speech_commands,
     vcc2020,
     voicebank_demand,
@@ -29,7 +32,7 @@ from s3prl_sb.startup import readiness
 
 SHOWN = 20  # faults in a message
 OUT_OF_DOMAIN = "OOD-ASR"
-TABLES = ("train_csv", "documents_csv")
+TABLES = ("train_csv", "documents_csv", "test_csv")
 
 
 def check(runs, toys=()):
@@ -98,7 +101,8 @@ def missing(task, keys):
             messages += readiness.absent(key, value)
     if messages or any(keys.get(name) for name in TABLES) or keys.get("skip_prep"):
         return messages
-    find = CORPORA.get(task_of(task).recipe, _folder)
+    name = "/".join(task_of(task).recipe.split("/")[:2])  # also of a variant
+    find = CORPORA.get(name, _folder)
     return _errors(lambda: find(keys))
 
 
@@ -218,6 +222,24 @@ def _conversion(keys):
         vcc2020.find_corpus(folder)
 
 
+def _languages(keys):
+    wanted = keys.get("language", ml_superb.MULTILINGUAL)  # LID has no such key
+    wanted = ml_superb.MONOLINGUAL if wanted == parts.ALL else wanted
+    for language in [wanted] if isinstance(wanted, str) else wanted:
+        ml_superb.find_language(keys["data_folder"], language)
+
+
+def _tables_of_slue(name):
+    return lambda keys: slue_voxpopuli.find_tables(keys["data_folder"], name)
+
+
+def _items(keys):
+    from s3prl_sb.analysis.item_tables import find_parts  # it loads torch
+
+    sets = (keys["valid_split"], keys["test_split"])
+    find_parts(keys["data_folder"], sets, keys["items"], keys["aligned"])
+
+
 #: Recipes to checks of their corpus, the same as in the preparation. Those of others
 #: only need their folder.
 CORPORA = {
@@ -236,4 +258,9 @@ CORPORA = {
     "SUPERB/VC": _conversion,
     "SUPERB/SS": _by_folder(libri2mix_separation.find_corpus),
     "SUPERB/SE": _by_folder(voicebank_demand.find_corpus),
+    "ML-SUPERB/ASR": _languages,
+    "ML-SUPERB/LID": _languages,
+    "SLUE/NER": _tables_of_slue(slue_voxpopuli.NAME),
+    "SLUE/sentiment": _tables_of_slue(slue_voxceleb.NAME),
+    "LibriSpeech/ABX": _items,
 }

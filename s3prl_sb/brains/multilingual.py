@@ -8,6 +8,7 @@ from pathlib import Path
 
 from s3prl_sb.brains.ctc import CTCBrain
 from s3prl_sb.corpora.ml_superb import FEW_SHOT
+from s3prl_sb.errors import ManifestError
 from s3prl_sb.metrics.languages import cer_of_languages, identification_accuracy
 from s3prl_sb.metrics.transcription import Edits
 from s3prl_sb.storage.csv_files import write_csv
@@ -116,11 +117,11 @@ class MultilingualBrain(LanguageBrain):
         Returns
         -------
         set of str
-            Empty if texts have no marks.
+            In lower case, whatever tokens are. Empty if texts have no marks.
         """
-        own = {name: mark_of(self.languages[name]) for name in references}
-        if all(text.split()[:1] == [own[n]] for n, text in references.items()):
-            return set(map(mark_of, self.languages.values()))
+        own = {name: mark_of(self.languages[name]).lower() for name in references}
+        if all(text.lower().split()[:1] == [own[n]] for n, text in references.items()):
+            return {mark_of(language).lower() for language in self.languages.values()}
         return set()
 
     def _edits(self, hypotheses, references):
@@ -155,14 +156,14 @@ def mark_of(language):
 
 
 def without_marks(text, marks):
-    """Returns a text without marks of languages.
+    """Returns a text without marks of languages, which are given in lower case.
 
     Example
     -------
     >>> without_marks("[eng] HELLO [NOISE]", {"[eng]"})
     'HELLO [NOISE]'
     """
-    return " ".join(word for word in text.split() if word not in marks)
+    return " ".join(word for word in text.split() if word.lower() not in marks)
 
 
 def languages_of(records):
@@ -171,24 +172,33 @@ def languages_of(records):
     Arguments
     ---------
     records : dict
-        Splits to ``{id: record}``. An id that is in several splits has the language
-        of the last one.
+        Splits to ``{id: record}``.
 
     Returns
     -------
     dict
         Ids to languages; "" for records without ``language``.
 
+    Raises
+    ------
+    ManifestError
+        If an id is of another language in another split.
+
     Example
     -------
     >>> languages_of({"train": {"a": {"language": "eng"}}, "test": {"b": {}}})
     {'a': 'eng', 'b': ''}
     """
-    return {
-        name: record.get("language", "")
-        for utterances in records.values()
-        for name, record in utterances.items()
-    }
+    languages = {}
+    for split, utterances in records.items():
+        for name, record in utterances.items():
+            language = record.get("language", "")
+            if languages.setdefault(name, language) != language:
+                raise ManifestError(
+                    f"{split}: '{name}' is in the language '{language}', and in "
+                    f"another split in '{languages[name]}'. Give them different ids."
+                )
+    return languages
 
 
 def _with_texts(records, form):

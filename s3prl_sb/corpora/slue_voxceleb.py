@@ -14,12 +14,11 @@ Authors
 """
 
 import logging
-from pathlib import Path
 
 from s3prl_sb.audio import headers
-from s3prl_sb.corpora.completeness import check_folder, warn_if_short, with_audio
+from s3prl_sb.corpora.completeness import warn_if_short, with_audio
 from s3prl_sb.corpora.downloading import behind_a_form
-from s3prl_sb.corpora.slue_voxpopuli import NAMES, table_of
+from s3prl_sb.corpora.slue_voxpopuli import NAMES, find_tables
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.rows import csv_cells
@@ -68,6 +67,7 @@ def prepare_slue_voxceleb(
     Example
     -------
     >>> import tempfile, numpy, soundfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     for name in NAMES.values():
     ...         Path(folder, name + "_raw").mkdir()
@@ -80,8 +80,7 @@ def prepare_slue_voxceleb(
     """
     if skip_prep:
         return skipped(manifest.paths_in(save_folder))
-    corpus = Path(check_folder(data_folder, "of SLUE-VoxCeleb", inside=NAME))
-    tables = {split: table_of(corpus, NAME, split) for split in SPLITS}
+    corpus, tables = find_tables(data_folder, NAME)
     cut = {split: (corpus / NAMES[split]).is_dir() for split in SPLITS}
     arguments = {
         "version": VERSION,

@@ -105,8 +105,7 @@ def prepare_slue_voxpopuli(
     """
     if skip_prep:
         return skipped(manifest.paths_in(save_folder))
-    corpus = Path(check_folder(data_folder, "of SLUE-VoxPopuli", inside=NAME))
-    tables = {split: table_of(corpus, NAME, split) for split in SPLITS}
+    corpus, tables = find_tables(data_folder, NAME)
     arguments = {
         "version": VERSION,
         "folder": str(corpus),
@@ -124,27 +123,33 @@ def prepare_slue_voxpopuli(
     return manifest.finish(splits, save_folder, arguments, ("text",))
 
 
-def table_of(corpus: Path, name: str, split: str) -> Path:
-    """Returns the table of a split of a corpus of SLUE.
+def find_tables(data_folder: str | None, name: str) -> tuple[Path, dict[str, Path]]:
+    """Finds a corpus of SLUE, and the table of each split.
 
     Arguments
     ---------
-    corpus : pathlib.Path
-        Folder of the corpus.
+    data_folder : str
+        Folder of the corpus, or its parent.
     name : str
         Name of the corpus, which its tables begin with.
-    split : str
-        "train", "valid" or "test".
 
     Returns
     -------
-    pathlib.Path
+    corpus : pathlib.Path
+        Folder of the corpus.
+    tables : dict
+        "train", "valid" and "test" to files.
 
     Raises
     ------
     ManifestError
-        If it is not there; also says so if only the blind one is.
+        If one is not there; also says so if only the blind one is.
     """
+    corpus = Path(check_folder(data_folder, f"of {name}", inside=name))
+    return corpus, {split: _table_of(corpus, name, split) for split in SPLITS}
+
+
+def _table_of(corpus, name, split):
     path = corpus / f"{name}_{NAMES[split]}.tsv"
     if path.is_file():
         return path

@@ -142,7 +142,7 @@ def test_every_key_is_used(file):
     options = run_options()
     for key in keys(file):
         in_yaml = re.search(rf"<{key}[\[.>]", yaml)
-        in_code = re.search(rf'hparams.*"{key}"|hparams\.{key}\b', code)
+        in_code = re.search(rf'hparams.*"{key}"|(hparams|settings)\.{key}\b', code)
         # The pooling is an argument of the head; amounts are read in a loop.
         in_code = in_code or key in (named.POOLING, *AMOUNTS)
         assert in_yaml or in_code or key in options, f"nothing reads '{key}'"

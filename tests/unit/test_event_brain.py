@@ -167,7 +167,7 @@ def test_files(make, tmp_path):
             {"choose_by": "f1"},
             "choose_by: there is no score 'f1'. There are segment_f1",
         ),
-        ({"choose_by": "psds2"}, "there is no score 'psds2'"),
+        ({"choose_by": "psds2"}, "psds2 is not measured. Add --psds "),
         ({"psds": ["psds3"]}, "psds: no scenario 'psds3'. There are psds1, psds2"),
         (
             {"records": {"a": {"segments": [], "regions": [[0, 1]]}}},

@@ -7,7 +7,11 @@ import pytest
 import soundfile
 import torch
 
-from s3prl_sb.brains.multilingual import MultilingualBrain, without_marks
+from s3prl_sb.brains.multilingual import (
+    MultilingualBrain,
+    languages_of,
+    without_marks,
+)
 from s3prl_sb.brains.parts import Parts, _of_parts
 from s3prl_sb.corpora.ml_superb import (
     FEW_SHOT,
@@ -207,9 +211,17 @@ def test_brackets_of_texts_are_no_marks_of_languages():
     true = {"a": "[NOISE]", "b": "A [X]"}
     scores = brain.score({"a": "", "b": "A [X]"}, true)
     assert scores == {"cer": pytest.approx(7 / 12), "cer_of_languages": scores["cer"]}
-    marked = {name: f"[eng] {text}" for name, text in true.items()}
-    scores = brain.score(marked, marked)
-    assert scores["accuracy"] == 1 and scores["cer"] == 0
+    for mark in ("[eng]", "[ENG]"):  # as tokens are
+        marked = {name: f"{mark} {text}" for name, text in true.items()}
+        scores = brain.score({**marked, "a": f"{mark} [NOISE"}, marked)
+        assert scores["accuracy"] == 1 and scores["cer"] == pytest.approx(1 / 12)
+
+
+def test_ids_of_two_languages():
+    eng, deu = {"a": {"language": "eng"}}, {"a": {"language": "deu"}}
+    assert languages_of({"train": eng, "test": eng}) == {"a": "eng"}
+    with pytest.raises(ManifestError, match="test: 'a' is in the language 'deu', and"):
+        languages_of({"train": eng, "test": deu})
 
 
 def test_lines_end_as_in_an_editor(tmp_path):

@@ -184,6 +184,8 @@ def test_a_suite_that_is_wrong(change, message, tmp_path):
         (("    search:", "    all:"), "all: this name means all tasks"),
         (("    search:", "    My:"), "My: this name means all tasks"),
         (("    noisy:", "    ks:"), "KS: another task has this name"),
+        (("short: my", "short: all"), "short: 'all' means other tasks"),
+        (("short: my", "short: slue"), "short: 'slue' means other tasks"),
         (("    tiny:", "    full:"), "budgets: full is the protocol"),
         (("    vcc2020: {", "    vcc2020: 3 # {"), "vcc2020: write TASK: {total_st"),
         (("corpus: speech_commands,", ""), "toy: corpus is missing"),

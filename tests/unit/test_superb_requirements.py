@@ -21,10 +21,10 @@ def begun(monkeypatch):
     return found
 
 
-def superb(tmp_path, text, capsys, *more):
+def superb(tmp_path, text, capsys, *more, suites=("superb",)):
     data = tmp_path / "data.yaml"
     data.write_text(text)
-    argv = ["superb", "--upstream", "mel", "--data", str(data), *more]
+    argv = ["bench", *suites, "--upstream", "mel", "--data", str(data), *more]
     status = main([*argv, "--output", str(tmp_path / "out")])
     return status, capsys.readouterr().err
 
@@ -57,6 +57,29 @@ QbE: {{language: all}}
     assert sum(line.startswith("SID: ") for line in lines) == 3
     assert not any(line.startswith("ASV: ") for line in lines)  # its folder is there
     assert not (tmp_path / "out/mel").exists()
+
+
+def test_faults_of_other_suites(tmp_path, begun, capsys):
+    (tmp_path / "dev-clean").mkdir()
+    (tmp_path / "mls/eng/wav").mkdir(parents=True)
+    (tmp_path / "slue-voxpopuli_fine-tune.tsv").write_text("id")
+    folder = f"{{data_folder: {tmp_path}}}"
+    names = "mono-1h", "multi-10min", "LID-1h", "NER", "sentiment", "dev-clean"
+    text = "\n".join(f"{name}: {folder}" for name in names)
+    own = f"{{valid_csv: {tmp_path}, test_csv: {tmp_path}}}"
+    more = f"{text}\ndev-other: {own}\n"
+    status, err = superb(tmp_path, more, capsys, suites=("ml_superb", "slue", "abx"))
+    assert status == 1 and not begun
+    lines = [line.strip() for line in err.splitlines()]
+    for task, words in {
+        "ml_superb/mono-1h": "nchlt/eng: no such folder",
+        "slue/NER": "slue-voxpopuli_dev.tsv: no such file",
+        "slue/sentiment": "slue-voxceleb_fine-tune.tsv: no such file",
+        "abx/dev-clean": "dev-other: no such folder",
+    }.items():
+        assert any(x.startswith(f"{task}: ") and words in x for x in lines), (task, err)
+    assert "multi-10min" not in err and "LID-1h" not in err  # all that is there
+    assert "abx/dev-other" not in err  # its own lists
 
 
 def test_sound_ones_begin(tmp_path, begun, capsys):
