@@ -34,7 +34,7 @@ class EventDetector(FrameLabeller):
         )
 
     def line(self, record):
-        """Returns lines of the file, onset, offset (seconds) and label, between tabs."""
+        """Returns lines of file, onset, offset (seconds) and label, between tabs."""
         rows = FORMATS["tsv"]({record["wav"]: self.timeline(record)}).splitlines()
         return "\n".join(rows[1:])  # without the names of the columns
 
