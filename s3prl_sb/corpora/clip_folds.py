@@ -139,7 +139,7 @@ def prepare_clips(
     Raises
     ------
     ManifestError
-        As the parser and :func:`write_clips` do.
+        If the corpus is missing or faulty, see :func:`write_clips`.
 
     Example
     -------
