@@ -73,6 +73,11 @@ class EventBrain(MultiLabelFrameBrain):
                 f"psds: no scenario '{unknown[0]}'. There are {', '.join(SCENARIOS)}."
             )
         names += [f"{name}_macro" for name in names[:3]] + self.scenarios
+        if self.metric in set(SCENARIOS) - set(self.scenarios):
+            raise RecipeError(
+                f"choose_by: {self.metric} is not measured. Add --psds "
+                f'"[{self.metric}]".'
+            )
         if self.metric not in names:
             raise RecipeError(
                 f"choose_by: there is no score '{self.metric}'. There are "

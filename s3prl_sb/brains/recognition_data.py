@@ -90,9 +90,10 @@ def _check_heads(hparams, train, words, labels):
     for kind in kinds:
         if not have[kind]:
             rest = [other for other in KINDS if other in kinds and have[other]]
+            fix = f"leave that head out, with --heads '[{', '.join(rest)}]'"
             raise RecipeError(
-                f"{hparams['save_folder']}/train.json has no {WANTED[kind]}: leave "
-                f"that head out, with --heads '[{', '.join(rest)}]'."
+                f"{hparams['save_folder']}/train.json has no {WANTED[kind]}: "
+                f"{fix if rest else 'annotate them, or give other --heads'}."
             )
 
 

@@ -29,6 +29,7 @@ from s3prl_sb.corpora.downloading import behind_a_form
 from s3prl_sb.corpora.recordings import TOLERANCE, check_speech, make_records
 from s3prl_sb.dataio import manifest, tables
 from s3prl_sb.dataio.rows import csv_cells
+from s3prl_sb.dataio.segment_times import NO_TIME
 from s3prl_sb.errors import ManifestError
 from s3prl_sb.terminal.messages import few
 
@@ -162,6 +163,8 @@ def _read(folder, split, files):
             if event := _event(row, place):
                 together.events.append((prefix + name, *event, place))
         together.missing.extend(sorted(missing))
+    if not together.audio and not together.missing:
+        raise ManifestError(f"{files[0]}: it names no clips. Is DESED whole?")
     if not together.audio:
         raise ManifestError(
             f"{files[0]}: none of its {len(together.missing)} clips is below {part}. "
@@ -181,7 +184,7 @@ def _audio(part):
 def _event(row, place):
     """Returns the (label, onset, offset) of a row; None for a clip without events."""
     cells = [row["event_label"], row["onset"], row["offset"]]
-    if not any(cells):
+    if all(cell.lower() in NO_TIME for cell in cells):
         return None
     try:
         label, start, stop = cells[0], float(cells[1]), float(cells[2])

@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from s3prl_sb.audio import headers
-from s3prl_sb.audio.audio_names import only_audio
-from s3prl_sb.dataio import manifest, scene_files, scenes, tables
+from s3prl_sb.audio.audio_names import is_audio, only_audio
+from s3prl_sb.dataio import manifest, scene_checks, scene_files, scenes, tables
 from s3prl_sb.dataio.ctm import ctm_rows
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.rttm import read_rttm, read_uem
@@ -94,7 +94,7 @@ def prepare(folder: Path, save_folder: str) -> dict[str, str]:
     audio = _audio(folder)
     splits = {split: _records(found, audio) for split, found in files.items()}
     sources = {s: str(next(iter(found.values()))) for s, found in files.items()}
-    scenes.check_kinds(splits, sources)
+    scene_checks.check_kinds(splits, sources)
     tables.warn_of_leaks(splits, sources)
     return manifest.finish(splits, save_folder, arguments, required=())
 
@@ -116,22 +116,17 @@ def _files(folder, names):
 
 
 def _audio(folder):
-    """Returns ``{recording: path}`` of all audio files."""
-    paths = {}
+    """Returns ``{recording: paths}`` of all audio files."""
+    paths: dict[str, list[str]] = {}
     for file in only_audio(sorted(folder.rglob("[!.]*")), folder):
-        other = paths.setdefault(file.stem, file)
-        if other != file:
-            raise ManifestError(
-                f"{folder}: '{file.stem}' has two audio files, {other} and {file}. "
-                "Keep one of them there."
-            )
-    return {name: str(path) for name, path in paths.items()}
+        paths.setdefault(file.stem, []).append(str(file))
+    return paths
 
 
 def _records(files, audio):
     """Returns the records of a set."""
     turns, words, events, regions = (None, None, None, {})
-    times = scenes.WORD_TIMES[0]
+    times = scene_checks.WORD_TIMES[0]
     if ".rttm" in files:
         turns = read_rttm(files[".rttm"])
     if ".seglst.json" in files:
@@ -142,7 +137,7 @@ def _records(files, audio):
         words = _attributed(files[".ctm"], turns)
     if ".tsv" in files:
         read = scene_files.read_event_tsv(files[".tsv"])
-        events = {Path(name).stem: rows for name, rows in read.items()}
+        events = {_recording(name): rows for name, rows in read.items()}
     if ".uem" in files:
         regions = read_uem(files[".uem"])
     kinds = {"segments": turns, "words": words, "events": events}
@@ -154,29 +149,48 @@ def _records(files, audio):
             f"{first}: no audio file of {few(missing)} in {first.parent}. Put it "
             "there, or leave the recording out."
         )
-    lengths = headers.durations([audio[name] for name in names])
+    if several := [name for name in names if len(audio[name]) > 1]:
+        raise ManifestError(
+            f"{first}: '{several[0]}' has {len(audio[several[0]])} audio files, "
+            f"{few(audio[several[0]], 2)}. Keep one of them there."
+        )
+    lengths = headers.durations([audio[name][0] for name in names])
     records: dict[str, dict[str, Any]] = {}
     for name, length in zip(names, lengths):
         content = {kind: rows.get(name, []) for kind, rows in kinds.items()}
+        scene_checks.check_ends(name, length, content, str(first))
         records[name] = scenes.scene_record(
-            audio[name],
+            audio[name][0],
             length,
             **content,
             regions=regions.get(name),
             word_times=times,
         )
-    scenes.check_scenes(records, dict.fromkeys(names, str(first)))
+    scene_checks.check_scenes(records, dict.fromkeys(names, str(first)))
     return records
 
 
+def _recording(filename):
+    """Returns the recording of a file that a tsv names, with or without its ending."""
+    path = Path(filename)
+    return path.stem if is_audio(path) else path.name
+
+
 def _turns(entries):
-    """Returns the turns of entries, without those without a duration."""
+    """Returns the turns of entries, without those without duration and words."""
     return {
         name: [
-            (speaker, start, stop) for speaker, start, stop, _ in rows if start < stop
+            (speaker, start, _lasting(start, stop))
+            for speaker, start, stop, text in rows
+            if start < stop or text.split()
         ]
         for name, rows in entries.items()
     }
+
+
+def _lasting(start, stop):
+    """Returns the end of a word; one without a duration has a short one."""
+    return max(stop, start + scenes.INSTANT)
 
 
 def _words(entries):
@@ -188,10 +202,10 @@ def _words(entries):
         for speaker, start, stop, text in rows:
             texts = text.split()
             exact = exact and len(texts) < 2
-            if texts and start < stop:
-                spread = scenes.spread(texts, [(start, stop)])
+            if texts:
+                spread = scenes.spread(texts, [(start, _lasting(start, stop))])
                 timed += [(speaker, first, last, word) for first, last, word in spread]
-    return words, scenes.WORD_TIMES[0 if exact else 1]
+    return words, scene_checks.WORD_TIMES[0 if exact else 1]
 
 
 def _attributed(path, turns):
@@ -201,17 +215,17 @@ def _attributed(path, turns):
             f"{path} says no speakers. Add an RTTM with the turns, or give SegLST."
         )
     words: dict[str, list[scenes.Word]] = {}
-    for name, word, start, stop, line in ctm_rows(path):
+    for name, word, start, end, line in ctm_rows(path):
+        stop = _lasting(start, end)
         shared = [
             (min(stop, last) - max(start, first), speaker)
             for speaker, first, last in turns.get(name, ())
         ]
         most, speaker = max(shared, default=(0.0, ""))
-        if most <= 0 and start < stop:
+        if most <= 0:
             raise ManifestError(
                 f"{path}:{line}: '{word}' from {start} to {stop} s of '{name}' is in "
                 "no turn of the RTTM. Correct its times, or remove it."
             )
-        if start < stop:
-            words.setdefault(name, []).append((speaker, start, stop, word))
+        words.setdefault(name, []).append((speaker, start, stop, word))
     return words

@@ -37,12 +37,12 @@ from typing import Any
 from s3prl_sb.audio import headers
 from s3prl_sb.corpora import ami, ami_words, desed, scene_recordings
 from s3prl_sb.corpora.completeness import check_folder
-from s3prl_sb.dataio import manifest, scenes, tables
+from s3prl_sb.dataio import manifest, scene_checks, scenes, tables
 from s3prl_sb.dataio.manifest import SPLITS, ManifestError
 from s3prl_sb.dataio.rows import csv_cells, suffix
 from s3prl_sb.dataio.segment_times import read_time, time_columns
 from s3prl_sb.identity import digest, locations
-from s3prl_sb.terminal.messages import excerpt
+from s3prl_sb.terminal.messages import excerpt, few
 
 VERSION = "scenes/1"  # a change makes finished preparations stale
 COLUMNS = ("record_id", "wav", "type", "label")
@@ -107,7 +107,9 @@ def prepare_scenes(
     if paths := manifest.finished(save_folder, arguments):
         return paths
     splits = {split: scenes.read_scenes(str(path)) for split, path in files.items()}
-    scenes.check_kinds(splits, {split: str(path) for split, path in files.items()})
+    scene_checks.check_kinds(
+        splits, {split: str(path) for split, path in files.items()}
+    )
     return manifest.finish(splits, save_folder, arguments, required=())
 
 
@@ -135,13 +137,25 @@ def _prepare_corpus(folder, save_folder):
         for name, record in manifest.read(path).items():
             content = {kind: record["segments"]}
             if words is not None:
-                people = set(record["speakers"])
-                content["words"] = [w for w in words.get(name, ()) if w[0] in people]
+                content["words"] = _words_of(record["speakers"], words.get(name), name)
             records[name] = scenes.scene_record(
                 record["wav"], record["duration"], regions=record["regions"], **content
             )
-        scenes.check_scenes(records, dict.fromkeys(records, path))
+        scene_checks.check_scenes(records, dict.fromkeys(records, path))
     return manifest.finish(splits, save_folder, arguments, required=())
+
+
+def _words_of(people, words, name):
+    """Returns the words of the speakers of a meeting; None: they are not annotated."""
+    if words is None:
+        return None
+    others = {word[0] for word in words} - set(people)
+    if people and len(others) == len({word[0] for word in words}) > 0:
+        raise ManifestError(
+            f"'{name}' has words of {few(sorted(others))}, but turns of "
+            f"{few(people)}. Take RTTM files with AMI's global names."
+        )
+    return [word for word in words if word[0] in people]
 
 
 def prepare_scene_tables(
@@ -198,7 +212,7 @@ def prepare_scene_tables(
     if paths := tables.finished(save_folder, arguments):
         return paths
     splits = {split: load_scene_table(path) for split, path in files.items()}
-    scenes.check_kinds(splits, files)
+    scene_checks.check_kinds(splits, files)
     tables.warn_of_leaks(splits, files)
     return manifest.finish(splits, save_folder, arguments, required=())
 
@@ -236,15 +250,21 @@ def load_scene_table(path: str) -> dict[str, dict[str, Any]]:
         kinds = entries.setdefault(name, {kind: [] for kind in used})
         if row["type"]:
             kinds[row["type"]].append(_entry(row, times, place))
+        elif row["label"]:
+            raise ManifestError(
+                f"{place}: a label without a type. There are: {', '.join(TYPES)}."
+            )
     lengths = headers.durations(
         [wav for wav, _ in audio.values()], [place for _, place in audio.values()]
     )
     records = {}
     for (name, (wav, place)), length in zip(audio.items(), lengths):
         speaker, word, event = (entries[name].get(kind) for kind in TYPES)
-        _check_ends(name, length, (speaker, word, event), place)
+        scene_checks.check_ends(name, length, entries[name], place)
         records[name] = scenes.scene_record(wav, length, speaker, word, event)
-    scenes.check_scenes(records, {name: place for name, (_, place) in audio.items()})
+    scene_checks.check_scenes(
+        records, {name: place for name, (_, place) in audio.items()}
+    )
     return records
 
 
@@ -292,13 +312,3 @@ def _entry(row, times, place):
     if not row.get("speaker"):
         raise ManifestError(f"{place}: a word without a speaker. Fill it in.")
     return row["speaker"], start, stop, row["label"]
-
-
-def _check_ends(name, length, kinds, place):
-    """Raises an error if something ends after the audio."""
-    for _, _, stop, *_ in (entry for entries in kinds for entry in entries or ()):
-        if stop > length + scenes.TOLERANCE:
-            raise ManifestError(
-                f"{place}: '{name}': an entry until {stop} s, but the audio has "
-                f"{length:.3f} s. Is it another file, or are times in milliseconds?"
-            )

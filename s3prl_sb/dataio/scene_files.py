@@ -84,9 +84,14 @@ def read_seglst(path: str | os.PathLike) -> dict[str, list[Word]]:
             raise ManifestError(
                 f"{place}: from {start} to {stop} s. Times are 0 <= start <= stop."
             )
-        words = str(row.get("words") or "")
-        entry = (str(row["speaker"]), start, stop, words)
-        recordings.setdefault(str(row["session_id"]), []).append(entry)
+        texts = [row[key] for key in SEGLST[:2]] + [row.get("words") or ""]
+        if not all(isinstance(text, (str, int)) for text in texts):
+            raise ManifestError(
+                f"{place}: {excerpt(row)}: session_id, speaker and words are texts. "
+                "Correct it."
+            )
+        name, speaker, words = map(str, texts)
+        recordings.setdefault(name, []).append((speaker, start, stop, words))
     return recordings
 
 

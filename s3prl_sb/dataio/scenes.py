@@ -26,24 +26,17 @@ Authors
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.manifest import Records, is_number
+from s3prl_sb.dataio.scene_checks import WORD_TIMES, check_scenes
 from s3prl_sb.errors import ManifestError
 from s3prl_sb.identity import locations
 from s3prl_sb.terminal.messages import excerpt
 
-TWINS = ("both", "speech", "sounds")
-WORD_TIMES = ("exact", "estimated")
-TOLERANCE = 0.1  # seconds by which an annotation may exceed the audio
-#: The entries of each annotated kind, for errors.
-FORMS = {
-    "segments": "[speaker, start, stop]",
-    "words": "[speaker, start, stop, word]",
-    "events": "[label, start, stop]",
-}
+INSTANT = 0.01  # seconds of a word that has none, as rounding makes them
+DERIVED = ("speakers", "start", "stop")  # keys whose values follow from the others
 KEYS = ("speakers", "segments", "regions", "words", "word_times", "events")
 
 Segment = tuple[str, float, float]
@@ -97,7 +90,7 @@ def scene_record(
         "stop": None,
         "speakers": list(dict.fromkeys(turn[0] for turn in turns or ())),
         "segments": turns,
-        "regions": None if regions is None else [list(each) for each in regions],
+        "regions": _regions(regions, duration),
         "words": _entries(words, duration),
         "word_times": word_times,
         "events": _entries(events, duration),
@@ -112,9 +105,16 @@ def _entries(entries, duration):
     rows = [
         [name, round(start, 6), round(min(stop, duration), 6), *rest]
         for name, start, stop, *rest in entries
-        if start < duration
     ]
+    rows = [row for row in rows if row[1] < round(duration, 6)]
     return sorted(rows, key=lambda row: (row[1], row[2], row[0], *row[3:]))
+
+
+def _regions(regions, duration):
+    """Returns regions that end with the audio; None stays None."""
+    if regions is None:
+        return None
+    return [[start, min(stop, duration)] for start, stop in regions if start < duration]
 
 
 def read_scenes(path: str, audio: bool = True) -> dict[str, dict[str, Any]]:
@@ -130,7 +130,8 @@ def read_scenes(path: str, audio: bool = True) -> dict[str, dict[str, Any]]:
     Returns
     -------
     dict
-        ``{id: record}``; missing keys of records are added, as null.
+        ``{id: record}``; missing keys of records are added, as null. Without segments,
+        the words of a speaker are its turns.
 
     Raises
     ------
@@ -161,128 +162,17 @@ def read_scenes(path: str, audio: bool = True) -> dict[str, dict[str, Any]]:
         record = {"start": None, "stop": None, **defaults, **row}
         record["wav"] = locations.in_folder(record["wav"], folder)
         record["word_times"] = record["word_times"] or WORD_TIMES[0]
-        if record["speakers"] is None:
-            entries = record["segments"]
-            turns = entries if isinstance(entries, list) else []
-            turns = [turn for turn in turns if _is_entry(turn, 3)]
-            record["speakers"] = list(dict.fromkeys(turn[0] for turn in turns))
         records[name] = record
     manifest.validate(records, path, required=(), audio=audio, lines=lines)
     check_scenes(records, {name: f"{path}:{line}" for name, line in lines.items()})
-    return records
+    return {name: _in_order(record) for name, record in records.items()}
 
 
-def check_scenes(records: Records, places: Mapping[str, str]) -> None:
-    """Checks the annotation of scenes.
-
-    Arguments
-    ---------
-    records : dict
-        ``{id: record}``.
-    places : dict
-        ``{id: "file:line"}``, for errors.
-
-    Raises
-    ------
-    ManifestError
-        With the place and the fix.
-
-    Example
-    -------
-    >>> scene = scene_record("a.wav", 2.0, events=[("dog", 0.5, 1.0)])
-    >>> check_scenes({"a": {**scene, "events": [["dog", 1.5, 1.0]]}}, {"a": "a.json:2"})
-    Traceback (most recent call last):
-    ...
-    s3prl_sb.errors.ManifestError: a.json:2: 'a': events: ['dog', 1.5, 1.0] is not …
-    """
-    for name, record in records.items():
-        fault = next(_faults(record), None)
-        if fault:
-            raise ManifestError(f"{places.get(name, 'scenes')}: '{name}': {fault}")
-
-
-def _faults(record):
-    """Yields what is wrong with the annotation of a scene."""
-    length = record["duration"]
-    for kind, form in FORMS.items():
-        entries = record.get(kind)
-        if entries is None:
-            continue
-        if not isinstance(entries, list):
-            yield f"{kind}: {excerpt(entries)}. Give a list of {form}, or null."
-            return
-        for entry in entries:
-            if not _is_entry(entry, len(form.split())):
-                yield (
-                    f"{kind}: {excerpt(entry)} is not {form}, seconds with 0 <= start "
-                    "< stop. Correct it."
-                )
-            elif entry[2] > length + TOLERANCE:
-                yield (
-                    f"{kind}: {excerpt(entry)} ends after the audio, {length} s. Is it "
-                    "of another file?"
-                )
-    yield from _faulty_names(record)
-
-
-def _is_entry(entry, size):
-    """Returns whether an entry has a name, times, and a word if its size is 4."""
-    if not isinstance(entry, (list, tuple)) or len(entry) != size:
-        return False
-    texts = [entry[0], *entry[3:]]
-    if not all(isinstance(text, str) and text.strip() for text in texts):
-        return False
-    return all(map(is_number, entry[1:3])) and 0 <= entry[1] < entry[2]
-
-
-def _faulty_names(record):
-    """Yields faults of the speakers, the twin and the kind of word times."""
-    turns = record.get("segments")
-    people = {turn[0] for turn in turns or ()}
-    if turns is not None and people != set(record["speakers"]):
-        yield f"speakers {record['speakers']}, but the segments have {sorted(people)}."
-    unknown = {word[0] for word in record.get("words") or ()} - people
-    if turns is not None and unknown:
-        yield (
-            f"words of {sorted(unknown)}, who have no segments. Add their turns, or "
-            "correct the names."
-        )
-    for key, choices in (("twin", TWINS), ("word_times", WORD_TIMES)):
-        if record.get(key) is not None and record[key] not in choices:
-            yield f"{key}: {excerpt(record[key])}. There are: {', '.join(choices)}."
-
-
-def check_kinds(splits: Mapping[str, Records], sources: Mapping[str, str]) -> None:
-    """Checks that each set has something to learn or to measure.
-
-    Arguments
-    ---------
-    splits : dict
-        ``{split: {id: record}}``.
-    sources : dict
-        ``{split: file}``, for errors.
-
-    Raises
-    ------
-    ManifestError
-        If a set has no turn, word or event at all.
-
-    Example
-    -------
-    >>> scene = scene_record("a.wav", 2.0, events=[("dog", 0.5, 1.0)])
-    >>> check_kinds({"train": {"a": scene}}, {"train": "train.json"})
-    """
-    kinds = {
-        split: {k for k in FORMS for record in records.values() if record[k]}
-        for split, records in splits.items()
-    }
-    for split, found in kinds.items():
-        if not found:
-            raise ManifestError(
-                f"{sources[split]}: nothing happens in any of the "
-                f"{len(splits[split])} scenes of the {split} set. Add turns, words or "
-                "events."
-            )
+def _in_order(record):
+    """Returns a checked record with sorted entries; speakers by their first turn."""
+    names = ("wav", "duration", "segments", "words", "events", "regions", "word_times")
+    further = {key: record[key] for key in record if key not in (*names, *DERIVED)}
+    return scene_record(*(record[name] for name in names), **further)
 
 
 def turns_of(times: Iterable[Sequence[Any]], pause: float) -> list[tuple[float, float]]:

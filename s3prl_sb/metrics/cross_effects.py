@@ -106,7 +106,7 @@ def twins(
     scenes: dict[str, dict[str, str]] = {}
     for name, record in records.items():
         if record.get("scene") is not None and name in among:
-            scenes.setdefault(record["scene"], {})[record["twin"]] = name
+            scenes.setdefault(record["scene"], {})[record.get("twin")] = name
     return [
         (each[other], each["both"], records[each["both"]].get("snr"))
         for each in scenes.values()

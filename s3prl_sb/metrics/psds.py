@@ -33,6 +33,7 @@ SCENARIOS = {
     "psds1": {"dtc": 0.7, "gtc": 0.7, "alpha_st": 1.0},
     "psds2": {"dtc": 0.1, "gtc": 0.1, "cttc": 0.3, "alpha_ct": 0.5, "alpha_st": 1.0},
 }
+HIGHEST = np.finfo(np.float64).max  # score
 NO_SPANS = np.zeros((0, 2))
 
 
@@ -130,8 +131,9 @@ def psds(
         edges = np.arange(len(values) + 1) * frame_seconds
         edges = np.minimum(edges, durations[name])
         covered = np.stack([_covered(edges, spans) for spans in events[name]], axis=1)
+        found = _detections(values)
         for number, spans in enumerate(events[name]):
-            scene = (values[:, number], edges, covered, spans)
+            scene = (found[number], edges, covered, spans)
             changes[number].append(_changes(*scene, limits, number, costs[number]))
     hours = sum(durations[name] for name, _, _ in pairs) / HOUR
     curves = {}
@@ -180,11 +182,11 @@ def _costs(number, seconds):
     return weights
 
 
-def _changes(column, edges, covered, spans, limits, number, costs):
+def _changes(detections, edges, covered, spans, limits, number, costs):
     """Returns the changes of the counts of a label as the threshold sinks: rows of
     (threshold, found events, false positives, cost of cross-triggers)."""
     dtc, gtc, cttc = limits
-    first, last, high, low = _detections(column)
+    first, last, high, low = detections
     starts, stops = edges[first], edges[last]
     lengths = stops - starts
     within = covered[last, number] - covered[first, number]
@@ -209,33 +211,41 @@ def _changes(column, edges, covered, spans, limits, number, costs):
     return np.concatenate(rows)
 
 
-def _detections(column):
-    """Returns all detections of a label that exist at any threshold.
+def _detections(values):
+    """Returns all detections of each label that exist at any threshold.
 
     They are the runs of frames that are not lower than one of them: its first frame,
     the frame after its last, the highest threshold at which it exists, and the highest
     at which it is part of a longer one (minus infinity for the whole recording).
     """
-    frames = len(column)
-    before = _previous_lower(column)
-    after = frames - 1 - _previous_lower(column[::-1])[::-1]
-    numbers = (before + 1) * (frames + 1) + after
-    _, once = np.unique(numbers, return_index=True)
-    before, after = before[once], after[once]
-    padded = np.append(column.astype(np.float64), -np.inf)  # also of index -1
-    return before + 1, after, padded[once], np.maximum(padded[before], padded[after])
+    frames = len(values)
+    values = np.clip(values.astype(np.float64), -HIGHEST, HIGHEST)  # edges are infinite
+    all_before = _previous_lower(values)
+    all_after = frames - 1 - _previous_lower(values[::-1])[::-1]
+    numbers = (all_before + 1) * (frames + 1) + all_after
+    padded = np.pad(values, ((0, 1), (0, 0)), constant_values=-np.inf)  # also index -1
+    detections = []
+    for label, column in enumerate(padded.T):
+        _, once = np.unique(numbers[:, label], return_index=True)
+        before, after = all_before[once, label], all_after[once, label]
+        low = np.maximum(column[before], column[after])
+        detections.append((before + 1, after, column[once], low))
+    return detections
 
 
-def _previous_lower(column):
-    """Returns the last index before each whose value is lower, or -1."""
-    padded = np.append(column.astype(np.float64), -np.inf)  # index -1 is lower than all
+def _previous_lower(values):
+    """Returns the last frame before each whose value is lower, or -1, of each label."""
+    frames, labels = values.shape
+    padded = np.pad(values, ((1, 0), (0, 0)), constant_values=-np.inf)
+    column = padded.T.ravel()  # the labels one after another, an edge before each
     found = np.arange(len(column)) - 1
-    while True:
+    left = np.flatnonzero(np.isfinite(column))
+    while len(left):
         # What is not lower may be skipped together with all that it skips
-        higher = (padded[found] >= column) & (found >= 0)
-        if not higher.any():
-            return found
-        found = np.where(higher, np.append(found, -1)[found], found)
+        left = left[column[found[left]] >= column[left]]
+        found[left] = found[found[left]]
+    found -= (np.arange(labels) * (frames + 1) + 1).repeat(frames + 1)
+    return found.reshape(labels, frames + 1)[:, 1:].T
 
 
 def _covered(edges, spans):

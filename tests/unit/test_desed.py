@@ -71,6 +71,18 @@ def test_missing_audio_is_left_out_with_its_number(folder, caplog):
     assert "test: 1 of 2 clips" in caplog.text and "eval0.wav" in caplog.text
 
 
+def test_clips_without_events_and_names_with_spaces(folder):
+    """pandas may write what is not there as nan."""
+    audio = folder / "audio/eval/public"
+    (audio / "eval0.wav").rename(audio / "a dog (1).wav")
+    (folder / "metadata/eval/public.tsv").write_text(
+        "filename\tonset\toffset\tevent_label\neval1.wav\tnan\tnan\tNaN\n"
+        "a dog (1).wav\t1.0\t2.0\tDog barks\n"
+    )
+    found = {name: each["segments"] for name, each in prepared(folder)["test"].items()}
+    assert found == {"eval1": [], "a dog (1)": [["Dog barks", 1.0, 2.0]]}
+
+
 def test_several_files_of_training_and_events_after_the_end(folder, caplog):
     caplog.set_level(logging.WARNING)
     real = folder / "audio/train/strong_label_real"
@@ -101,6 +113,7 @@ def test_several_files_of_training_and_events_after_the_end(folder, caplog):
         ),
         ("eval/public.tsv", "eval0.wav\t3\t2\tDog", "public.tsv:2: an event 'Dog'"),
         ("eval/public.tsv", "eval0.wav\t1\t2\t", "public.tsv:2: an event ''"),
+        ("eval/public.tsv", "", "public.tsv: it names no clips"),
         ("eval/public.tsv", "x.wav\t1\t2\tDog", "none of its 1 clips is below"),
         ("eval/public.tsv", "eval0.wav\t\t\t", "there is no event in any of the 1 rec"),
     ],

@@ -26,7 +26,7 @@ from s3prl_sb.corpora.mixing.speech import RecordedSpeech, Speech, Utterance
 from s3prl_sb.corpora.mixing.toy_sounds import KINDS, ToySounds
 from s3prl_sb.corpora.mixing.toy_speech import WORDS
 from s3prl_sb.corpora.scenes import prepare_scenes
-from s3prl_sb.dataio import manifest, scenes
+from s3prl_sb.dataio import manifest, scene_checks, scenes
 from s3prl_sb.errors import ManifestError
 
 RATE = 16000
@@ -84,7 +84,7 @@ def contents(folder, pattern="audio/**/*.wav"):
 def test_stems_add_up_and_twins_share_their_samples(made):
     records = scenes.read_scenes(str(made / "test.json"))
     for scene in ("test-00000", "test-00001"):
-        twin = {t: integers(records[f"{scene}-{t}"]["wav"]) for t in scenes.TWINS}
+        twin = {t: integers(records[f"{scene}-{t}"]["wav"]) for t in scene_checks.TWINS}
         stems = {
             p.stem: integers(p) for p in (made / "stems" / "test" / scene).iterdir()
         }
@@ -121,7 +121,7 @@ def test_levels_are_those_of_the_record():
     layout = lay_out(settings, Talk(), ToySounds(["hiss"]), "train", 3)
     noise = np.random.default_rng(0).standard_normal(layout.samples)
     rendered = render(layout, noise, RATE, None)
-    (sound,), (turn, *_) = rendered.sounds, layout.turns
+    sound, (turn, *_) = rendered.stem(0), layout.turns
     speech = rendered.speech[turn.speaker]
     levels = [
         10 * np.log10(np.mean((wave[wave != 0] / 2**15) ** 2))
@@ -138,7 +138,7 @@ def test_loud_scenes_are_made_softer_as_a_whole():
     )
     layout = lay_out(settings, Talk(), ToySounds(["clicks"]), "train", 0)
     rendered = render(layout, np.zeros(layout.samples), RATE, None)
-    peaks = [np.abs(rendered.twin(twin)).max() for twin in scenes.TWINS]
+    peaks = [np.abs(rendered.twin(twin)).max() for twin in scene_checks.TWINS]
     assert max(peaks) == pytest.approx(0.95 * 2**15, abs=4)
 
 
@@ -235,7 +235,7 @@ def test_every_kind_of_toy_sound_sounds_until_its_end():
 # ---------------------------------------------------------------------- reproducible
 def test_a_scene_is_rebuilt_alone(made, tmp_path):
     rendered, _ = mix_of(tmp_path).render("test", 1)
-    for twin in scenes.TWINS:
+    for twin in scene_checks.TWINS:
         wave = integers(made / f"audio/test/test-00001-{twin}.wav")
         assert (wave == rendered.twin(twin)).all()
 
@@ -525,7 +525,7 @@ def test_rooms_do_not_delay(tmp_path):
         ).render("test", 0)[0]
         for rooms in (False, True)
     )
-    (one,), (other,) = dry.sounds, wet.sounds
+    one, other = dry.stem(0), wet.stem(0)
     size = 2 * len(one)
     spectra = [np.fft.rfft(wave, size) for wave in (one, other)]
     response = np.abs(np.fft.irfft(spectra[1] / (spectra[0] + 1), size))

@@ -8,8 +8,9 @@ import soundfile
 
 from s3prl_sb.corpora.mixing import lists, sources
 from s3prl_sb.corpora.mixing.folder import _stems
-from s3prl_sb.corpora.mixing.rendering import Rendered
+from s3prl_sb.corpora.mixing.rendering import Part, Rendered
 from s3prl_sb.corpora.mixing.settings import MixError, Settings
+from s3prl_sb.corpora.mixing.speech import plain
 from s3prl_sb.errors import ManifestError
 
 PART = {"wav": "a.wav", "start": None, "stop": None, "duration": 2.0}
@@ -31,6 +32,20 @@ def spoken(**changes):
 )
 def test_words_of_a_list(words, read):
     assert spoken(words=words)["ann"][0].words == read
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("«Où?»", "OÙ"),
+        ("नमस्ते।", "नमस्ते"),
+        ("--", ""),
+        ("'tis_", "'TIS_"),
+        ("l'a", "L'A"),
+    ],
+)
+def test_words_keep_their_marks(word, expected):
+    assert plain(word) == expected
 
 
 def test_speakers_and_texts_may_be_numbers():
@@ -115,6 +130,22 @@ def test_all_events_of_a_file_are_in_one_set(tmp_path):
         assert source.labels(split) == ["cat", "dog"]
 
 
+def test_folds_are_of_all_clips_or_of_none(tmp_path):
+    rows = [f"{wav},dog,{i}" for i, wav in enumerate(files(tmp_path, 4))]
+    path = tmp_path / "l.csv"
+    path.write_text("\n".join(["wav,label,fold", *rows]))
+    source = sources.sound_source(str(path), Settings())
+    assert [c.wav[-5:] for c in source.splits["test"]["dog"]] == ["3.wav"]
+    path.write_text("\n".join(["wav,label,fold", *rows])[:-1])
+    with pytest.raises(MixError, match="/3' has no fold, like 1 of 4 clips"):
+        sources.sound_source(str(path), Settings())
+
+
+def test_a_folder_without_backgrounds(tmp_path):
+    with pytest.raises(MixError, match="--background: .*Give another folder"):
+        sources.background_source(str(tmp_path), Settings())
+
+
 def test_times_of_other_utterances_are_an_error(tmp_path):
     records = {
         f"u{i}": {"wav": wav, "speaker": f"s{i}", "text": "hi"}
@@ -168,5 +199,5 @@ def test_settings_without_sense(changes, message):
 def test_stems_of_all_speakers_have_files_of_their_own():
     wave = np.zeros(4, np.int32)
     people = dict.fromkeys(["a/b", "a_b", "a--b", "x" * 300, "x" * 299], wave)
-    stems = _stems("stems", Rendered(people, [wave], wave))
+    stems = _stems("stems", Rendered(people, [Part(0, wave)], wave))
     assert len(stems) == 7 and max(len(name.encode()) for name in stems) < 200

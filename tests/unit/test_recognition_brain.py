@@ -255,6 +255,8 @@ def test_sets_that_do_not_fit_the_heads(tmp_path):
         RecipeError, match=r"no events: .* --heads '\[speakers, words\]"
     ):
         recognition_splits(settings(tmp_path, record(events=None)))
+    with pytest.raises(RecipeError, match="no events: annotate them"):
+        recognition_splits(settings(tmp_path, record(events=[]), heads=["events"]))
     other = record(events=[["cat", 0.0, 1.0]])
     with pytest.raises(RecipeError, match="valid.json has events .*: dog. Remove"):
         recognition_splits(settings(tmp_path, other))

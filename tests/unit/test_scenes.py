@@ -49,6 +49,20 @@ def test_a_manifest_is_read_as_it_was_written(tmp_path):
     assert scenes.read_scenes(path) == {"a": {**SCENE, "wav": wav}}
 
 
+def test_entries_of_a_manifest_are_put_in_order(tmp_path):
+    audio(tmp_path / "a.wav")
+    turns = [["bob", 2, 3], ["ann", 0.5, 4.05]]
+    record = {"wav": "a.wav", "duration": 4.0, "segments": turns}
+    record |= {"speakers": ["bob", "ann"], "regions": [[0, 9.0]]}
+    words = [["bob", 2, 3, "HI"], ["ann", 0.5, 1, "GOOD DAY"]]
+    manifest.write({"a": record, "b": {**record, "words": words}}, tmp_path / "t.json")
+    made = scenes.read_scenes(str(tmp_path / "t.json"))
+    assert made["a"]["speakers"] == ["ann", "bob"] and made["a"]["words"] is None
+    assert made["a"]["segments"] == [["ann", 0.5, 4.0], ["bob", 2, 3]]
+    assert made["a"]["regions"] == [[0, 4.0]]
+    assert [word[0] for word in made["b"]["words"]] == ["ann", "bob"]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -60,6 +74,15 @@ def test_a_manifest_is_read_as_it_was_written(tmp_path):
         ({"events": "dog"}, r"events: 'dog'. Give a list of \[label, start, stop\]"),
         ({"events": [["dog", 0, 9]]}, "ends after the audio, 4.0 s"),
         ({"words": [["eve", 0, 1, "A"]]}, r"words of \['eve'\], who have no segments"),
+        ({"speakers": 5}, "speakers 5, but the segments have"),
+        ({"speakers": ["ann", "bob", "ann"]}, "speakers .*, but the segments have"),
+        ({"regions": [[2, 1]]}, r"regions: \[\[2, 1\]\]. Give a list of"),
+        ({"regions": 4}, "regions: 4. Give a list of"),
+        ({"start": 1.0, "stop": 5.0}, "start and stop: a scene is a whole file"),
+        ({"snr": "loud"}, "snr: 'loud' is no number"),
+        ({"scene": 3}, "scene: 3 is no name"),
+        ({"events": [["dog ", 0, 1]]}, "a space that is not between two words"),
+        ({"words": [["ann", 0, 1, "a\nb"]]}, "has a line break"),
         ({"speakers": ["ann"]}, r"speakers \['ann'\], but the segments have"),
         ({"twin": "noise"}, "twin: 'noise'. There are: both, speech, sounds"),
         ({"word_times": "good"}, "word_times: 'good'. There are: exact, estimated"),
@@ -189,6 +212,55 @@ def test_words_of_a_ctm_belong_to_the_turns_that_they_overlap(tmp_path):
         prepare_scenes(str(tmp_path), str(tmp_path / "save"))
 
 
+def test_words_without_a_duration_are_short(tmp_path):
+    recordings(tmp_path)
+    write(tmp_path, "train.rttm", ["SPEAKER train1 1 0.5 1.5 <NA> <NA> ann <NA> <NA>"])
+    write(tmp_path, "train.ctm", ["train1 1 0.6 0 hi", "train1 1 0.7 0.2 yes"])
+    (tmp_path / "train.seglst.json").unlink()
+    entry = dict(zip(scene_files.SEGLST, ("valid1", "bob", 1, 1, "A B")))
+    (tmp_path / "valid.seglst.json").write_text(json.dumps([entry]))
+    (tmp_path / "valid.rttm").unlink()
+    paths = prepare_scenes(str(tmp_path), str(tmp_path / "save"))
+    train = scenes.read_scenes(paths["train"])["train1"]
+    assert train["words"] == [["ann", 0.6, 0.61, "hi"], ["ann", 0.7, 0.9, "yes"]]
+    valid = scenes.read_scenes(paths["valid"])["valid1"]
+    assert valid["segments"] == [["bob", 1.0, 1.01]]
+    assert valid["words"] == [["bob", 1.0, 1.005, "A"], ["bob", 1.005, 1.01, "B"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        (
+            "test.tsv",
+            ["filename\tonset\toffset\tevent_label", "c.wav\t1000\t2000\tdog"],
+        ),
+        ("test.rttm", ["SPEAKER test1 1 2.0 9 <NA> <NA> ann <NA> <NA>"]),
+    ],
+)
+def test_annotation_after_the_audio_is_an_error(name, rows, tmp_path):
+    recordings(tmp_path)
+    write(tmp_path, name, rows)
+    with pytest.raises(
+        ManifestError, match=r"but the audio has 4.000 s. Is it another"
+    ):
+        prepare_scenes(str(tmp_path), str(tmp_path / "save"))
+
+
+def test_names_of_recordings_and_their_files(tmp_path):
+    recordings(tmp_path)
+    (tmp_path / "wav" / "c.wav").rename(tmp_path / "wav" / "c.v1.wav")
+    rows = ["filename\tonset\toffset\tevent_label", "c.v1\t1\t2\tdog"]
+    write(tmp_path, "test.tsv", rows)
+    audio(tmp_path / "a" / "unused.wav")
+    audio(tmp_path / "b" / "unused.wav")
+    paths = prepare_scenes(str(tmp_path), str(tmp_path / "save"))
+    assert list(scenes.read_scenes(paths["test"])) == ["c.v1", "test1"]
+    audio(tmp_path / "a" / "test1.wav")
+    with pytest.raises(ManifestError, match="'test1' has 2 audio files, .*a/test1.wav"):
+        prepare_scenes(str(tmp_path), str(tmp_path / "save2"))
+
+
 def test_faults_of_recordings(tmp_path):
     recordings(tmp_path)
     (tmp_path / "wav" / "c.wav").rename(tmp_path / "wav" / "d.wav")
@@ -262,6 +334,13 @@ def test_ami_has_speakers_and_words(tmp_path):
     paths = prepare_scenes(str(tmp_path), str(tmp_path / "save"))
     record = scenes.read_scenes(paths["valid"])["dev1"]
     assert record["words"] == [["FEE005", 0.5, 0.9, "OKAY"]]
+    other = scenes.read_scenes(paths["test"])["test1"]
+    assert other["words"] is None  # its words are not annotated
+    meetings = tmp_path / "corpusResources" / "meetings.xml"
+    meetings.write_text(meetings.read_text().replace("FEE005", "FEE099"))
+    with pytest.raises(ManifestError, match="has words of FEE099, but turns of FEE005"):
+        prepare_scenes(str(tmp_path), str(tmp_path / "save"))
+    meetings.write_text(meetings.read_text().replace("FEE099", "FEE005"))
     (tmp_path / "words" / "dev1.B.words.xml").write_text("<w>")
     with pytest.raises(ManifestError, match="dev1.B.words.xml: not valid XML"):
         prepare_scenes(str(tmp_path), str(tmp_path / "save"))
@@ -309,7 +388,8 @@ def test_rows_are_turns_words_and_events(tmp_path):
         ("a,a.wav,event,dog,3,1,", "my.csv:3: from 3.0 to 1.0 s"),
         ("a,a.wav,event,,1,3,", "my.csv:3: no label, start or stop"),
         ("a,b.wav,event,dog,1,3,", "my.csv:3: 'a' is .*b.wav here, but .*a.wav in"),
-        ("a,a.wav,event,dog,1,3000,", "an entry until 3000.0 s, but the audio has 4"),
+        ("a,a.wav,,dog,1,3,", "a label without a type. There are: speaker, word"),
+        ("a,a.wav,event,dog,1,3000,", r"3000.0\], but the audio has 4"),
         (",a.wav,event,dog,1,3,", "my.csv:3: no record_id or no wav"),
         ("a,a.wav,word,HI,2.5,3,eve", "words of \\['eve'\\], who have no segments"),
     ],
@@ -322,3 +402,12 @@ def test_faults_of_tables(row, message, tmp_path):
 def test_a_table_without_columns(tmp_path):
     with pytest.raises(ManifestError, match="my.csv:1: no column"):
         table(tmp_path, ["a,a.wav,dog"], "record_id,wav,label")
+
+
+def test_words_without_turns_are_the_turns(tmp_path):
+    words = [["bob", 1.0, 1.4, "HI"], ["ann", 0.2, 0.5, "YES"]]
+    record = {"wav": "a.wav", "duration": 2.0, "segments": None, "words": words}
+    manifest.write({"a": record}, tmp_path / "a.json")
+    read = scenes.read_scenes(str(tmp_path / "a.json"), audio=False)["a"]
+    assert read["segments"] == [["ann", 0.2, 0.5], ["bob", 1.0, 1.4]]
+    assert read["speakers"] == ["ann", "bob"]

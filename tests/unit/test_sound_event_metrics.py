@@ -184,3 +184,18 @@ def test_psds_of_faulty_input_is_no_score(changes, message):
     keys.update(SHARP, durations={"a": 2.0}, frame_seconds=1.0, labels=["x"])
     with pytest.raises(ValueError, match=message):
         psds(**{**keys, **changes})
+
+
+def test_psds_of_logits_and_of_infinite_scores():
+    """Only their order counts."""
+    random = np.random.default_rng(3)
+    order = random.permutation(60).reshape(30, 2).astype(np.float64)
+    true = {"a": [("x", 3.0, 9.0), ("y", 20.0, 30.0), ("x", 15.0, 16.0)]}
+    keys = dict(reference=true, durations={"a": 30.0}, frame_seconds=1.0)
+    keys.update(labels=["x", "y"], dtc=0.3, gtc=0.3, e_max=2000.0)
+    plain = psds({"a": order}, **keys)
+    edges = order.copy()
+    edges[order == 59], edges[order == 0] = np.inf, -np.inf
+    assert 0 < plain.value < 1
+    for scores in (edges, order - 1e6, (order * 1e300).astype(np.float64)):
+        assert psds({"a": scores}, **keys).value == pytest.approx(plain.value)

@@ -16,7 +16,8 @@ import soundfile
 
 from s3prl_sb import inference
 from s3prl_sb.cli import main
-from s3prl_sb.dataio.timeline import Item
+from s3prl_sb.commands import predict
+from s3prl_sb.dataio.timeline import FORMATS, Item
 from s3prl_sb.inference.diarizer import Diarizer
 from s3prl_sb.inference.frame_labeller import FrameLabeller
 from s3prl_sb.inference.pretrained import NoTimeline
@@ -179,6 +180,10 @@ def loaded(monkeypatch):
         inference, "load", lambda folder, **_: folders.append(folder) or Model()
     )
     return folders
+
+
+def test_the_formats_of_the_command_are_all():
+    assert predict.FORMATS == tuple(FORMATS)
 
 
 def test_the_command_prints_a_format(loaded, wav, capsys):

@@ -49,7 +49,10 @@ class RecordedBackground:
     """
 
     def __init__(self, folder: str, rate: int, seed: int = 0):
-        files = sorted(recordings_in(folder, "backgrounds"))
+        try:
+            files = sorted(recordings_in(folder, "backgrounds"))
+        except ValueError as fault:
+            raise MixError(f"--background: {fault}. Give another folder.") from fault
         if len(files) < len(SPLITS):
             raise MixError(
                 f"{folder}: {len(files)} recordings, and each of the three splits "

@@ -31,7 +31,7 @@ from s3prl_sb.corpora.mixing.settings import MixError, Settings
 from s3prl_sb.corpora.mixing.sounds import SoundSource
 from s3prl_sb.corpora.mixing.speech import SpeechSource
 from s3prl_sb.corpora.toys.making import random_generator
-from s3prl_sb.dataio import manifest, scene_files, scenes
+from s3prl_sb.dataio import manifest, scene_checks, scene_files
 from s3prl_sb.dataio.pool import here, processes
 from s3prl_sb.identity import digest
 from s3prl_sb.storage.file_names import file_stem
@@ -45,7 +45,7 @@ VERSION = 1  # raise it when the same settings give other scenes
 MIX = "mix.json"
 BYTES = 2  # of a sample
 COUNTS = {"train": 400, "valid": 60, "test": 60}  # scenes
-TWINS = {"train": ("both",), "valid": ("both",), "test": scenes.TWINS}
+TWINS = {"train": ("both",), "valid": ("both",), "test": scene_checks.TWINS}
 
 
 class Background(Protocol):
@@ -75,8 +75,8 @@ class Mix:
     background : Background, optional
         None: silence.
     twins : dict
-        ``{split: twins}`` of :data:`s3prl_sb.dataio.scenes.TWINS`. Without speech or
-        without sounds there is "both" alone.
+        ``{split: twins}`` of :data:`s3prl_sb.dataio.scene_checks.TWINS`. Without
+        speech or without sounds there is "both" alone.
     stems : bool
         Whether to write the parts of a scene too, ``stems/<split>/<scene>/*.wav``.
     """
@@ -201,7 +201,9 @@ class Mix:
         for name, wave in waves.items():
             samples = torch.from_numpy(wave) / rendering.FULL
             write_waveform(Path(self.folder, name), samples, rate, name=name)
-        word_times = (self.speech and self.speech.word_times) or scenes.WORD_TIMES[0]
+        word_times = (
+            self.speech and self.speech.word_times
+        ) or scene_checks.WORD_TIMES[0]
         records = rendering.records(
             twins,
             len(rendered.background) / rate,
@@ -220,7 +222,7 @@ class Mix:
 
 def twins_of(matched: bool) -> tuple[str, ...]:
     """Returns the twins of a scene: all three if it is matched, or "both" alone."""
-    return scenes.TWINS if matched else scenes.TWINS[:1]
+    return scene_checks.TWINS if matched else scene_checks.TWINS[:1]
 
 
 def _stems(folder, rendered):
@@ -228,7 +230,7 @@ def _stems(folder, rendered):
     parts = {
         f"speech-{file_stem(name)}": wave for name, wave in rendered.speech.items()
     }
-    parts.update({f"sound-{i}": wave for i, wave in enumerate(rendered.sounds)})
+    parts.update({f"sound-{i}": rendered.stem(i) for i in range(len(rendered.sounds))})
     parts["background"] = rendered.background
     return {f"{folder}/{name}.wav": wave for name, wave in parts.items()}
 
@@ -260,12 +262,13 @@ def make_scenes(
     Example
     -------
     >>> import tempfile
+    >>> from s3prl_sb.dataio.scenes import read_scenes
     >>> from s3prl_sb.corpora.mixing.toy_sounds import ToySounds
     >>> settings = Settings(seconds=(1, 1), events=(1, 1))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     mix = Mix(folder + "/scenes", settings, sounds=ToySounds(["siren"]))
     ...     paths = make_scenes(mix, {"test": 1})
-    ...     record = scenes.read_scenes(paths["test"])["test-00000-both"]
+    ...     record = read_scenes(paths["test"])["test-00000-both"]
     >>> record["events"][0][0], record["duration"], record["segments"]
     ('siren', 1.0, [])
     """

@@ -11,13 +11,12 @@ from typing import Any
 from s3prl_sb.corpora.mixing.settings import MixError
 from s3prl_sb.corpora.mixing.sounds import Clip
 from s3prl_sb.corpora.mixing.speech import Utterance, plain
-from s3prl_sb.dataio import scenes
+from s3prl_sb.dataio import scene_checks, scenes
 from s3prl_sb.terminal.messages import excerpt, few
 
 logger = logging.getLogger(__name__)
 
 SPEAKERS = ("speaker", "spk_id")  # keys of the speaker in a list
-INSTANT = 0.01  # seconds of a word whose times are equal, as rounding makes them
 Records = Mapping[str, dict[str, Any]]
 
 
@@ -67,7 +66,7 @@ def utterances(
             if not words:
                 silent.append(name)
                 continue
-        text = _flat(record.get("text"))
+        text = flat(record.get("text"))
         limits = record["wav"], record["start"], record["stop"], duration
         utterance = Utterance(name, *limits, text or None, words)
         people.setdefault(_speaker(record, name, source), []).append(utterance)
@@ -80,7 +79,7 @@ def utterances(
 
 
 def _speaker(record, name, source):
-    speaker = next((text for key in SPEAKERS if (text := _flat(record.get(key)))), "")
+    speaker = next((text for key in SPEAKERS if (text := flat(record.get(key)))), "")
     if not speaker:
         raise MixError(
             f"{source}: '{name}' has no speaker. Add the column {SPEAKERS[0]}."
@@ -88,8 +87,14 @@ def _speaker(record, name, source):
     return speaker
 
 
-def _flat(value):
-    """Returns a name or a text without line breaks; "" for null."""
+def flat(value: Any) -> str:
+    """Returns a name or a text without line breaks; "" for null.
+
+    Example
+    -------
+    >>> flat(" dog\\tbarks"), flat(3), flat(None)
+    ('dog barks', '3', '')
+    """
     return "" if value is None else " ".join(str(value).split())
 
 
@@ -136,13 +141,13 @@ def _words(words, name, duration, source):
             start, stop = float(start), float(stop)
         except (TypeError, ValueError):
             start, stop, text = 0.0, -1.0, ""
-        if not 0 <= start <= stop <= duration + scenes.TOLERANCE:
+        if not 0 <= start <= stop <= duration + scene_checks.TOLERANCE:
             raise MixError(
                 f"{source}: '{name}': {excerpt(entry)} is not [start, stop, word], "
                 f"seconds within its {duration} s. Correct it."
             )
         texts = list(filter(None, map(plain, str(text).split())))
-        stop = min(max(stop, start + INSTANT), duration)
+        stop = min(max(stop, start + scenes.INSTANT), duration)
         if start < stop and texts:
             spread = scenes.spread(texts, [(start, stop)])
             timed += [(first, last, word) for first, last, word in spread]
@@ -183,17 +188,17 @@ def clips(records: Records, source: str) -> list[Clip]:
         wav = record["wav"]
         if record.get("events") is not None:
             events = {key: record[key] for key in ("duration", "events")}
-            scenes.check_scenes({name: events}, {name: source})
+            scene_checks.check_scenes({name: events}, {name: source})
             offset = record["start"] or 0.0
             made += [
-                Clip(name, wav, offset + start, offset + stop, _flat(label))
+                Clip(name, wav, offset + start, offset + stop, flat(label))
                 for label, start, stop in record["events"]
             ]
             continue
         labels = record.get("labels", [record.get("label")])
-        if not isinstance(labels, list) or not all(map(_flat, labels)):
+        if not isinstance(labels, list) or not all(map(flat, labels)):
             raise MixError(f"{source}: '{name}' has no label. Add the column.")
         if len(labels) == 1:
-            label = _flat(labels[0])
+            label = flat(labels[0])
             made.append(Clip(name, wav, record["start"], record["stop"], label))
     return made

@@ -105,8 +105,8 @@ class Settings:
             raise MixError("speakers, events and pause are 0 or more.")
         if min(self.longest_turn, self.longest_sound) < SHORTEST or self.join < 0:
             raise MixError(
-                f"longest_turn and longest_sound are {SHORTEST} s or more, join is 0 or "
-                "more."
+                f"longest_turn and longest_sound are {SHORTEST} s or more, join is 0 "
+                "or more."
             )
         if self.speakers[1] == self.events[1] == 0:
             raise MixError("No speakers and no events: a scene needs one of them.")

@@ -243,9 +243,15 @@ def _chosen(clips, labels, source):
 
 def _by_fold(records, clips, seed, source):
     """Returns ``{split: clips}`` by folds, or by chance where there are none."""
-    folds = {name: record.get("fold") for name, record in records.items()}
-    numbers = sorted(set(folds.values()), key=lambda fold: (len(str(fold)), str(fold)))
-    if None not in numbers and len(numbers) >= len(SPLITS):
+    folds = {name: lists.flat(record.get("fold")) for name, record in records.items()}
+    numbers = sorted(set(folds.values()), key=lambda fold: (len(fold), fold))
+    if "" in numbers and len(numbers) > 1:
+        lacking = [name for name, fold in folds.items() if not fold]
+        raise MixError(
+            f"{source}: '{lacking[0]}' has no fold, like {len(lacking)} of "
+            f"{len(folds)} clips. Fill it in, or leave the column out."
+        )
+    if len(numbers) >= len(SPLITS):
         of = dict(zip(reversed(numbers), ("test", "valid")))
         parts = {split: [] for split in SPLITS}
         for clip in clips:

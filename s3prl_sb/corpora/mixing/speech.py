@@ -4,7 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -20,8 +20,6 @@ from s3prl_sb.identity.content import hash_files
 MARGIN = 0.05  # seconds around the first and the last word
 SPEAKS = 30.0  # dB below the loudest frame: speech, where words have no times
 CUT = 0.2  # seconds of the shortest pause at which an utterance is cut
-#: Punctuation at the ends of a word.
-EDGES = re.compile(r"^[^\w']+|[^\w']+$")
 
 
 class Speech(NamedTuple):
@@ -97,7 +95,16 @@ def plain(word: str) -> str:
     >>> plain('"Don\\'t,'), plain("--")
     ("DON'T", '')
     """
-    return EDGES.sub("", word).upper()
+    kept = [i for i, character in enumerate(word) if _is_part(character)]
+    return word[kept[0] : kept[-1] + 1].upper() if kept else ""
+
+
+def _is_part(character):
+    """Returns whether a character at the end of a word belongs to it.
+
+    Marks, such as the vowel signs of Devanagari, are no ``\\w``.
+    """
+    return character in "'_" or unicodedata.category(character)[0] in "LNM"
 
 
 class RecordedSpeech:

@@ -111,7 +111,7 @@ class ToySounds:
         for label in labels:
             if label not in KINDS:
                 raise MixError(f"no toy sound '{label}'. {near(label, list(KINDS))}")
-        self._labels, self.rate = list(labels), rate
+        self._labels, self.rate = list(dict.fromkeys(labels)), rate
 
     def labels(self, split: str) -> list[str]:
         """Returns the labels of a split, which are those of all."""

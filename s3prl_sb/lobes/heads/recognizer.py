@@ -1,7 +1,9 @@
 """Universal recognizer: who speaks when, what each says, and which sounds happen when.
 
-Nearest work: UAED (https://arxiv.org/abs/2409.08552) finds speakers and events from two
-upstreams side by side, without words.
+Nearest works: UAED (https://arxiv.org/abs/2409.08552) finds speakers and events from
+two upstreams side by side, without words; the All-in-One Transformer
+(https://doi.org/10.21437/Interspeech.2020-2757) finds words and events, without
+speakers.
 
 Authors
  * The s3prl_sb developers, 2026
