@@ -13,7 +13,7 @@ from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
 from s3prl_sb.analysis import abx, figures
 from s3prl_sb.analysis.item_tables import SPLITS, items_of
-from s3prl_sb.analysis.triples import TASKS
+from s3prl_sb.analysis.triples import TASKS, check_speakers
 from s3prl_sb.analysis.utterances import HiddenStates, states_of
 from s3prl_sb.brains import opening, plots, results, settings
 from s3prl_sb.brains.untrained import UntrainedBrain
@@ -82,10 +82,12 @@ class DiscriminationBrain(UntrainedBrain):
         if not self.debug:
             settings.check_test(self)
             acceptance.accept()
+        items = {split: items_of(each) for split, each in records.items()}
+        for each in items.values():
+            check_speakers(each, self.tasks)
         states = self._states(sets)
         metrics = {}
         if if_main_process():
-            items = {split: items_of(each) for split, each in records.items()}
             metrics = self.finish(states, items)
             self._remove_features()
         ddp_barrier()  # torchrun ends all processes when the first one leaves

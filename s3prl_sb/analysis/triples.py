@@ -24,6 +24,33 @@ COMPARISONS = 1 << 24  # at once
 NONE = -1  # key of an item paired with itself
 
 
+def check_speakers(items: Sequence[Item], tasks: Sequence[str]) -> None:
+    """Checks that there are several speakers if a task is across them.
+
+    Arguments
+    ---------
+    items : list of Item
+        The items.
+    tasks : list of str
+        "within" and "across", or one of them.
+
+    Raises
+    ------
+    AnalysisError
+        If there is one speaker only.
+
+    Example
+    -------
+    >>> check_speakers([Item("a", 0.0, 0.1, "AE", ("B", "T"), "ann")], ["within"])
+    """
+    speakers = {item.speaker for item in items}
+    if "across" in tasks and len(speakers) == 1:
+        raise AnalysisError(
+            f"All {len(items)} items are of one speaker, '{speakers.pop()}', so none "
+            "is across speakers. Choose --speakers within."
+        )
+
+
 class Triples:
     """Cells of triples over a list of items, and the pairs of items they compare.
 
@@ -102,12 +129,7 @@ class Triples:
                 for phone in phones:
                     self._add(blocks, place, phone, len(items))
         if not self._coordinates:
-            alone = {item.speaker for item in items}
-            if task == "across" and len(alone) == 1:
-                raise AnalysisError(
-                    f"All {len(items)} items are of one speaker, '{alone.pop()}', so "
-                    "none is across speakers. Choose --speakers within."
-                )
+            check_speakers(items, [task])
             raise AnalysisError(
                 f"{len(items)} items have no triple {task} speakers: two items of one "
                 "phone and one of another"
