@@ -171,8 +171,8 @@ def prepare_ml_superb(
         "few_shot": language == MULTILINGUAL,
         "longest": longest,
     }
-    if paths := manifest.finished(save_folder, arguments):
-        return paths
+    if finished := manifest.finished(save_folder, arguments):
+        return finished
     splits = {}
     for split, paths in lists.items():
         few_shot = language == MULTILINGUAL and split == "train"
