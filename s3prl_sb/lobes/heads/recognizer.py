@@ -249,13 +249,12 @@ class SceneRecognizer(torch.nn.Module):
         sizes = list(part_sizes or [input_size])
         if sum(sizes) != input_size:
             raise HeadError(f"part_sizes {sizes}: their sum is not {input_size}.")
-        self.trunks = torch.nn.ModuleDict(
-            {
-                name: Trunk(sizes, projection_size, encoder, dropout=dropout, **options)
-                for name in (("all",) if self.shared else self.kinds)
-            }
-        )
-        width = next(iter(self.trunks.values())).output_size
+        trunks = {
+            name: Trunk(sizes, projection_size, encoder, dropout=dropout, **options)
+            for name in (("all",) if self.shared else self.kinds)
+        }
+        self.trunks = torch.nn.ModuleDict(trunks)
+        width = next(iter(trunks.values())).output_size
         if "speakers" in self.kinds:
             self.activity = torch.nn.Linear(width, num_speakers)
         if "events" in self.kinds:
