@@ -76,7 +76,7 @@ scenes: .venv/ready
 	@echo
 	@echo "--- s3prl-sb predict $(SCENES)/fbank, of a scene of the test set"
 	@$(BIN)/s3prl-sb predict $(SCENES)/fbank \
-	  "$$(ls $(SCENES)/corpus/audio/test/*-both.wav | head -n 1)" \
+	  $(SCENES)/corpus/audio/test/test-00012-both.wav \
 	  --plot $(SCENES)/timeline.png --html $(SCENES)/timeline.html
 	@echo "Pictures: $(SCENES)/timeline.png and $(SCENES)/timeline.html"
 

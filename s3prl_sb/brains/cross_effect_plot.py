@@ -5,6 +5,7 @@ Authors
 """
 
 from s3prl_sb.brains import plots
+from s3prl_sb.brains.recognition_scores import ERRORS
 
 
 def cross_effect_plot(path, effects, title=""):
@@ -21,7 +22,7 @@ def cross_effect_plot(path, effects, title=""):
         Title of the plot.
     """
     rows = [
-        (f"{measure}{band}, {added(part)}", part["difference"], not band)
+        (f"{named(measure)}{band}, {added(part)}", part["difference"], not band)
         for measure, whole in effects.items()
         for band, part in (("", whole), *bands(whole))
     ]
@@ -35,8 +36,28 @@ def cross_effect_plot(path, effects, title=""):
     axes.axvline(0.0, color=plots.GREY, linewidth=1, linestyle=":")
     axes.set_yticks(range(len(rows)), [name for name, _, _ in rows], fontsize=8)
     axes.set_ylim(max(len(rows), 1) - 0.5, -0.5)  # the first at the top
-    axes.set_xlabel("change in points of %, 95 % interval")
+    axes.set_xlabel("change in percentage points, 95 % interval; ↑ more is better")
     plots.finish(axes, path, title)
+
+
+def named(measure):
+    """Returns the name of a measure with the direction that is better.
+
+    Arguments
+    ---------
+    measure : str
+        Key of ``cross_effects.json``.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> named("der"), named("event_f1")
+    ('der ↓', 'event_f1 ↑')
+    """
+    return f"{measure} {'↓' if measure in ERRORS else '↑'}"
 
 
 def added(part):

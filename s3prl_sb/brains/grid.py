@@ -63,6 +63,8 @@ def searched(train):
             logger.info("The grid has %d points, and this plans one.", len(points))
         elif len(points) > 1:
             argv = override(argv, **_written(_best(argv, hparams, points, train)))
+        elif points:  # nothing to search
+            argv = override(argv, **_written(points[0]))
         train(argv)
 
     return run

@@ -199,14 +199,14 @@ def keys(file):
 
 
 def _texts(file):
-    """Returns the text of a recipe, that of the one that it varies before it, and
-    those of its defaults after it."""
+    """Returns the text of a recipe, those of the recipes that it varies before it, the
+    first of them first, and those of its defaults after it."""
     from s3prl_sb.schema.defaults import default_files
 
     text = file.read_text("utf-8")
     names = DEFAULTS.findall(text)
     files = default_files(names[0].split(", "), beside=file) if names else []
-    varied = [path for path in files if path.parent == file.parent]
+    varied = [path for path in reversed(files) if path.parent == file.parent]
     others = [path.read_text("utf-8") for path in files if path not in varied]
     return [*(path.read_text("utf-8") for path in varied), text, *others]
 

@@ -250,6 +250,10 @@ def load_scene_table(path: str) -> dict[str, dict[str, Any]]:
         kinds = entries.setdefault(name, {kind: [] for kind in used})
         if row["type"]:
             kinds[row["type"]].append(_entry(row, times, place))
+        elif row["label"]:
+            raise ManifestError(
+                f"{place}: a label without a type. There are: {', '.join(TYPES)}."
+            )
     lengths = headers.durations(
         [wav for wav, _ in audio.values()], [place for _, place in audio.values()]
     )

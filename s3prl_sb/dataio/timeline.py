@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from s3prl_sb.audio.audio_names import is_audio
 from s3prl_sb.dataio.rttm import rttm_lines
 from s3prl_sb.storage.file_names import file_stem
 
@@ -213,13 +214,15 @@ def rttm(recordings: Timelines) -> str:
 
     Example
     -------
-    >>> rttm({"a": [Item("speaker", "ann b", 0.5, 1.0)]})
-    'SPEAKER a 1 0.500 0.500 <NA> <NA> ann_b <NA> <NA>\\n'
+    >>> rttm({"a 1": [Item("speaker", "ann b", 0.5, 1.0)]})
+    'SPEAKER a_1 1 0.500 0.500 <NA> <NA> ann_b <NA> <NA>\\n'
     """
     return _text(
         line
         for name, items in recordings.items()
-        for line in rttm_lines(name, _joined(segments_of(items, "speaker")))
+        for line in rttm_lines(
+            "_".join(name.split()), _joined(segments_of(items, "speaker"))
+        )
     )
 
 
@@ -267,13 +270,16 @@ def audacity(recordings: Timelines) -> str:
 def tsv(recordings: Timelines) -> str:
     """Returns events as DESED's table: filename, onset, offset and label.
 
+    DESED's files are named as wavs, and programs that score pair them by name.
+
     Example
     -------
     >>> tsv({"a": [Item("event", "dog", 0.5, 1.0)]})
-    'filename\\tonset\\toffset\\tevent_label\\na\\t0.500\\t1.000\\tdog\\n'
+    'filename\\tonset\\toffset\\tevent_label\\na.wav\\t0.500\\t1.000\\tdog\\n'
     """
+    files = {name: name if is_audio(name) else f"{name}.wav" for name in recordings}
     rows = [
-        [_flat(name), f"{start:.3f}", f"{stop:.3f}", _flat(label)]
+        [_flat(files[name]), f"{start:.3f}", f"{stop:.3f}", _flat(label)]
         for name, items in recordings.items()
         for label, start, stop in segments_of(items, "event")
     ]

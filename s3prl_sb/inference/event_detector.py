@@ -34,9 +34,8 @@ class EventDetector(FrameLabeller):
         )
 
     def line(self, record):
-        """Returns lines of the recording, onset, offset (seconds) and label, between
-        tabs."""
-        rows = FORMATS["tsv"](self._timelines([record])).splitlines()
+        """Returns lines of file, onset, offset (seconds) and label, between tabs."""
+        rows = FORMATS["tsv"]({record["wav"]: self.timeline(record)}).splitlines()
         return "\n".join(rows[1:])  # without the names of the columns
 
     def files(self, records):

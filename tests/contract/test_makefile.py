@@ -137,11 +137,11 @@ def test_the_demo_ends_at_the_first_error(demo):
 
 def test_the_scenes_are_mixed_learned_and_drawn(demo, tmp_path):
     (tmp_path / "demo/scenes/corpus/audio/test").mkdir(parents=True)
-    (tmp_path / "demo/scenes/corpus/audio/test/a-both.wav").touch()
+    (tmp_path / "demo/scenes/corpus/audio/test/test-00012-both.wav").touch()
     done, (toy, run, predict) = demo(target="scenes")
     assert done.returncode == 0, done.stderr
     assert toy[:2] == ["toy", "scenes"] and run[1] == "Scenes/recognition"
     keys = keys_of(run)
     assert keys.keys() <= set(Schema.of_recipe("Scenes/recognition"))
     assert keys["data_folder"] == toy[2] and keys["output_folder"] == predict[1]
-    assert predict[2].endswith("a-both.wav") and "--plot" in predict
+    assert predict[2].endswith("test-00012-both.wav") and "--plot" in predict

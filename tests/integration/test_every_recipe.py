@@ -219,7 +219,7 @@ def test_score_of_a_corpus(name, finished, tmp_path, capsys):
         assert results(tmp_path / "out")["test"]["name"] in out
 
 
-@one_of_a_kind()
+@one_of_each_training()
 def test_a_test_on_cached_features_is_exact(name, on_tables, launcher, tmp_path):
     """Scores equal the predictions of run and export, although training is rounded."""
     folder, given = on_tables(name)

@@ -103,7 +103,7 @@ class Readme:
         )
 
     def words(self, command):
-        """What the interpreter is given for a command, without a shell."""
+        """The arguments of the interpreter for a command, without a shell."""
         program, *words = shlex.split(command)
         files = {word: sorted(self.folder.glob(word)) for word in words if "*" in word}
         words = [str(name) for word in words for name in files.get(word, [word])]

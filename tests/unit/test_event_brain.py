@@ -155,7 +155,7 @@ def test_files(make, tmp_path):
         labels = {row["label"]: row for row in csv.DictReader(file)}
     assert labels["cat"]["onset_true"] == "2" and labels["cat"]["onset_found"] == "1"
     reference = (tmp_path / "ref.tsv").read_text().splitlines()
-    assert reference[1] == "a\t1.000\t1.300\tcat" and len(reference) == 4
+    assert reference[1] == "a.wav\t1.000\t1.300\tcat" and len(reference) == 4
     names = {path.name for path in (tmp_path / "timelines").iterdir()}
     assert names == {"a.png", "b.png"} and (tmp_path / "labels.png").exists()
 
@@ -191,11 +191,13 @@ def test_detector_decodes_and_writes(monkeypatch):
     found = detector._segments(values, 2.0)
     assert found == [("a dog", 0.5, 1.0), ("cat", 0.5, 1.5)]
     record = {"wav": "x/b.wav", "recording": "x/b", "segments": found}
-    assert detector.line(record) == "x/b\t0.500\t1.000\ta dog\nx/b\t0.500\t1.500\tcat"
+    lines = detector.line(record).splitlines()
+    assert lines == ["x/b.wav\t0.500\t1.000\ta dog", "x/b.wav\t0.500\t1.500\tcat"]
     files = detector.files([record, {**record, "recording": "c", "segments": []}])
     labels = "x--b.audacity.txt", "c.audacity.txt"
     assert set(files) == {"hyp.tsv", "hyp.jsonl", *labels}
     assert files[labels[0]].splitlines()[0].split("\t")[2] == "a dog"
+    assert files["hyp.tsv"].splitlines()[1:] == lines
     assert files[labels[1]] == ""
 
 

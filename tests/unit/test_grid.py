@@ -85,6 +85,13 @@ def test_without_a_search(search, word):
     assert search(word).points() == search(grid="--grid=null").points() == [(0.001, 2)]
 
 
+def test_one_point_is_trained_without_a_search(search, tmp_path):
+    assert search(grid="--grid=[{lr: [0.5], num_layers: [1]}]").points() == [(0.5, 1)]
+    drawn = search("--grid_points=1", "--seed=3").points()
+    assert len(drawn) == 1 and drawn[0] in [(0.1, 1), (0.1, 2), (0.01, 1), (0.01, 2)]
+    assert not (tmp_path / "out/grid.json").exists()
+
+
 def test_the_first_fold_searches_for_all(search):
     def fold(number, *more):
         words = (f"--fold={number}", "--grid_points=2", *more)

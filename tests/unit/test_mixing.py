@@ -121,7 +121,7 @@ def test_levels_are_those_of_the_record():
     layout = lay_out(settings, Talk(), ToySounds(["hiss"]), "train", 3)
     noise = np.random.default_rng(0).standard_normal(layout.samples)
     rendered = render(layout, noise, RATE, None)
-    (sound,), (turn, *_) = rendered.sounds, layout.turns
+    sound, (turn, *_) = rendered.stem(0), layout.turns
     speech = rendered.speech[turn.speaker]
     levels = [
         10 * np.log10(np.mean((wave[wave != 0] / 2**15) ** 2))
@@ -525,7 +525,7 @@ def test_rooms_do_not_delay(tmp_path):
         ).render("test", 0)[0]
         for rooms in (False, True)
     )
-    (one,), (other,) = dry.sounds, wet.sounds
+    one, other = dry.stem(0), wet.stem(0)
     size = 2 * len(one)
     spectra = [np.fft.rfft(wave, size) for wave in (one, other)]
     response = np.abs(np.fft.irfft(spectra[1] / (spectra[0] + 1), size))

@@ -8,7 +8,7 @@ import soundfile
 
 from s3prl_sb.corpora.mixing import lists, sources
 from s3prl_sb.corpora.mixing.folder import _stems
-from s3prl_sb.corpora.mixing.rendering import Rendered
+from s3prl_sb.corpora.mixing.rendering import Part, Rendered
 from s3prl_sb.corpora.mixing.settings import MixError, Settings
 from s3prl_sb.corpora.mixing.speech import plain
 from s3prl_sb.errors import ManifestError
@@ -199,5 +199,5 @@ def test_settings_without_sense(changes, message):
 def test_stems_of_all_speakers_have_files_of_their_own():
     wave = np.zeros(4, np.int32)
     people = dict.fromkeys(["a/b", "a_b", "a--b", "x" * 300, "x" * 299], wave)
-    stems = _stems("stems", Rendered(people, [wave], wave))
+    stems = _stems("stems", Rendered(people, [Part(0, wave)], wave))
     assert len(stems) == 7 and max(len(name.encode()) for name in stems) < 200

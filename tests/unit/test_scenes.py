@@ -388,6 +388,7 @@ def test_rows_are_turns_words_and_events(tmp_path):
         ("a,a.wav,event,dog,3,1,", "my.csv:3: from 3.0 to 1.0 s"),
         ("a,a.wav,event,,1,3,", "my.csv:3: no label, start or stop"),
         ("a,b.wav,event,dog,1,3,", "my.csv:3: 'a' is .*b.wav here, but .*a.wav in"),
+        ("a,a.wav,,dog,1,3,", "a label without a type. There are: speaker, word"),
         ("a,a.wav,event,dog,1,3000,", r"3000.0\], but the audio has 4"),
         (",a.wav,event,dog,1,3,", "my.csv:3: no record_id or no wav"),
         ("a,a.wav,word,HI,2.5,3,eve", "words of \\['eve'\\], who have no segments"),

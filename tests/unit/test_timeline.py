@@ -51,7 +51,7 @@ def test_formats(tmp_path):
     words = json.loads(texts["seglst"])
     assert [word["words"] for word in words] == ["a\tb", "hé"]
     assert words[0]["speaker"] == "ann lee" and words[0]["end_time"] == 0.5
-    assert texts["tsv"].splitlines()[1] == "a\t0.500\t0.750\tdog bark"
+    assert texts["tsv"].splitlines()[1] == "a.wav\t0.500\t0.750\tdog bark"
     assert all(line.count("\t") == 2 for line in texts["audacity"].splitlines())
     assert "ann lee: a b" in texts["audacity"] and "word" in texts["text"]
     empty = {name: write({"a": []}) for name, write in FORMATS.items()}

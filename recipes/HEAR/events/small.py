@@ -90,7 +90,8 @@ def check(run_folder, model, folder):
         with open(run_folder / f"{side}.tsv", newline="") as file:
             for row in csv.DictReader(file, delimiter="\t"):
                 times = float(row["onset"]), float(row["offset"])
-                sides[-1][row["filename"]].append((row["event_label"], *times))
+                name = row["filename"].removesuffix(".wav")
+                sides[-1][name].append((row["event_label"], *times))
     wavs = {row["record_id"]: row["wav"] for row in read_table(folder / "test.csv")}
     assert {label for events in sides[0].values() for label, *_ in events} == {*LABELS}
     for name, wav in wavs.items():

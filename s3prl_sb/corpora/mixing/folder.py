@@ -230,7 +230,7 @@ def _stems(folder, rendered):
     parts = {
         f"speech-{file_stem(name)}": wave for name, wave in rendered.speech.items()
     }
-    parts.update({f"sound-{i}": wave for i, wave in enumerate(rendered.sounds)})
+    parts.update({f"sound-{i}": rendered.stem(i) for i in range(len(rendered.sounds))})
     parts["background"] = rendered.background
     return {f"{folder}/{name}.wav": wave for name, wave in parts.items()}
 

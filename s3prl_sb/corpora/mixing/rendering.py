@@ -8,7 +8,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -23,6 +22,20 @@ FULL = 2**15  # of 16 bits
 PEAK = 0.95  # of full scale; a louder scene is made softer as a whole
 
 
+class Part(NamedTuple):
+    """Samples of a sound, of which the first is ``start`` in the scene.
+
+    A scene of an hour with hundreds of sounds has no room for each in full length.
+    """
+
+    start: int
+    samples: np.ndarray
+
+    def add_to(self, wave: np.ndarray) -> None:
+        """Adds the samples to those of a scene."""
+        wave[self.start : self.start + len(self.samples)] += self.samples
+
+
 class Rendered(NamedTuple):
     """A scene as integers.
 
@@ -30,22 +43,30 @@ class Rendered(NamedTuple):
     ---------
     speech : dict
         ``{speaker: [samples]}``, int32 within 16 bits.
-    sounds : list of numpy.ndarray
-        [samples] of each event.
+    sounds : list of Part
+        Sound of each event.
     background : numpy.ndarray
         [samples].
     """
 
     speech: dict[str, np.ndarray]
-    sounds: list[np.ndarray]
+    sounds: list[Part]
     background: np.ndarray
 
     def twin(self, kind: str) -> np.ndarray:
         """Returns the mixture of a twin, "both", "speech" or "sounds", [samples]."""
-        parts = [self.background]
-        parts += self.speech.values() if kind != "sounds" else ()
-        parts += self.sounds if kind != "speech" else ()
-        return np.asarray(np.sum(parts, axis=0, dtype=np.int32))
+        wave = self.background.copy()
+        for stem in self.speech.values() if kind != "sounds" else ():
+            wave += stem
+        for part in self.sounds if kind != "speech" else ():
+            part.add_to(wave)
+        return wave
+
+    def stem(self, number: int) -> np.ndarray:
+        """Returns the sound of an event alone, [samples]."""
+        wave = np.zeros_like(self.background)
+        self.sounds[number].add_to(wave)
+        return wave
 
 
 def render(layout: Layout, noise: np.ndarray, rate: int, room: Room | None) -> Rendered:
@@ -74,39 +95,46 @@ def render(layout: Layout, noise: np.ndarray, rate: int, room: Room | None) -> R
         spans = [(round(a * rate), round(b * rate)) for a, b in part.spans]
         if room is not None and speaker not in responses:
             responses[speaker] = room.response()
-        _add(stem, start, part.samples, spans, level, responses.get(speaker))
+        wave = _leveled(part.samples, spans, level, responses.get(speaker))
+        Part(start, wave[: layout.samples - start]).add_to(stem)
     sounds = []
     for _, start, sound, snr in layout.events:
-        stem = np.zeros(layout.samples)
         response = room.response() if room is not None else None
         # The level of a sound is that of its active parts, which is 1
-        _add(stem, start, sound, None, layout.level - snr, response)
-        sounds.append(stem)
+        wave = _leveled(sound, None, layout.level - snr, response)
+        sounds.append(Part(start, wave[: layout.samples - start]))
     background = noise * 10 ** ((layout.level - layout.background) / 20)
-    mixtures = (
-        sum(speech.values(), background),
-        sum(sounds, background),
-        sum(itertools.chain(speech.values(), sounds), background),
-    )
-    loudest = max(float(np.abs(mixture).max()) for mixture in mixtures)
+    loudest = _loudest(speech.values(), sounds, background)
     scale = PEAK / max(loudest, PEAK) * FULL
     return Rendered(
         {speaker: _rounded(stem, scale) for speaker, stem in speech.items()},
-        [_rounded(stem, scale) for stem in sounds],
+        [Part(start, _rounded(wave, scale)) for start, wave in sounds],
         _rounded(background, scale),
     )
 
 
-def _add(stem, start, samples, spans, level, response):
-    """Adds a waveform at a level in dB; without spans, its level is 1."""
+def _loudest(speech, sounds, background):
+    """Returns the largest sample of the twins of a scene."""
+    peaks = []
+    for with_speech, with_sounds in ((True, False), (False, True), (True, True)):
+        wave = background.copy()
+        for stem in speech if with_speech else ():
+            wave += stem
+        for part in sounds if with_sounds else ():
+            part.add_to(wave)
+        peaks.append(float(np.abs(wave).max()))
+    return max(peaks)
+
+
+def _leveled(samples, spans, level, response):
+    """Returns a waveform at a level in dB; without spans, its level is 1."""
     gain = 10 ** (level / 20) / (1.0 if spans is None else level_of(samples, spans))
     if response is not None:
         dry = level_of(samples, [(0, len(samples))])
         samples = _convolved(samples, response)
         whole = [(0, len(samples) - len(response) + 1)]
         gain *= dry / level_of(samples, whole)
-    stop = min(start + len(samples), len(stem))
-    stem[start:stop] += gain * samples[: stop - start]
+    return gain * samples
 
 
 def _convolved(samples, response):
