@@ -103,7 +103,7 @@ def twins(
         The recording with speech alone or sounds alone, the one with both, and the
         level of the sounds in dB.
     """
-    scenes: dict[str, dict[str, str]] = {}
+    scenes: dict[str, dict[str | None, str]] = {}
     for name, record in records.items():
         if record.get("scene") is not None and name in among:
             scenes.setdefault(record["scene"], {})[record.get("twin")] = name
