@@ -176,8 +176,8 @@ def _read(name, what, layouts) -> dict[str, Records]:
         if fits(path):
             return read(name)
     raise MixError(
-        f"--{what} {name}: no corpus of {what} that can be mixed ({KNOWN[what]}). Give a "
-        f"list of it: a CSV or JSON with {LISTED[what]}; see docs/scenes.md."
+        f"--{what} {name}: no corpus of {what} that can be mixed ({KNOWN[what]}). "
+        f"Give a list of it: a CSV or JSON with {LISTED[what]}; see docs/scenes.md."
     )
 
 
