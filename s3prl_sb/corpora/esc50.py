@@ -11,6 +11,7 @@ Authors
 
 import os
 from functools import partial
+from pathlib import Path
 
 from s3prl_sb.corpora.clip_folds import prepare_clips
 from s3prl_sb.corpora.completeness import check_folder, warn_if_short, with_audio
@@ -162,7 +163,7 @@ def read_clips(
     return corpus, with_audio(clips, name, table), places
 
 
-def download_esc50(destination: str):
+def download_esc50(destination: str) -> Path:
     """Downloads ESC-50, which has ESC-10.
 
     Arguments

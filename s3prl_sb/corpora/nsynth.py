@@ -14,6 +14,7 @@ Authors
 
 import os
 from functools import partial
+from pathlib import Path
 
 from s3prl_sb.corpora.clip_folds import prepare_clips
 from s3prl_sb.corpora.completeness import check_folder, warn_if_short, with_audio
@@ -158,7 +159,7 @@ def _described(table):
         ) from fault
 
 
-def download_nsynth(destination: str):
+def download_nsynth(destination: str) -> Path:
     """Downloads NSynth.
 
     Arguments

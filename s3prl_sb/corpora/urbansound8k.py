@@ -11,6 +11,7 @@ Authors
 """
 
 import os
+from pathlib import Path
 
 from s3prl_sb.corpora.clip_folds import prepare_clips
 from s3prl_sb.corpora.completeness import check_folder, warn_if_short, with_audio
@@ -96,7 +97,7 @@ def _clips(data_folder):
     return corpus, with_audio(clips, "UrbanSound8K", table), places
 
 
-def download_urbansound8k(destination: str):
+def download_urbansound8k(destination: str) -> Path:
     """Downloads UrbanSound8K.
 
     Arguments

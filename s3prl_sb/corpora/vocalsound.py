@@ -12,6 +12,7 @@ Authors
 import csv
 import os
 import re
+from pathlib import Path
 
 from s3prl_sb.audio.audio_names import is_audio
 from s3prl_sb.corpora.clip_folds import prepare_clips
@@ -111,7 +112,7 @@ def _clips(data_folder):
     return corpus, clips, {}
 
 
-def download_vocalsound(destination: str):
+def download_vocalsound(destination: str) -> Path:
     """Downloads VocalSound at 16 kHz.
 
     Arguments
