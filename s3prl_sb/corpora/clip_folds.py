@@ -139,7 +139,7 @@ def prepare_clips(
     Raises
     ------
     ManifestError
-        As the parser and :func:`write_clips` do.
+        What the parser and :func:`write_clips` raise.
 
     Example
     -------

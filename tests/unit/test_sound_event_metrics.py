@@ -187,7 +187,7 @@ def test_psds_of_faulty_input_is_no_score(changes, message):
 
 
 def test_psds_of_logits_and_of_infinite_scores():
-    """Only their order counts."""
+    """The order of the scores counts, and nothing else."""
     random = np.random.default_rng(3)
     order = random.permutation(60).reshape(30, 2).astype(np.float64)
     true = {"a": [("x", 3.0, 9.0), ("y", 20.0, 30.0), ("x", 15.0, 16.0)]}
