@@ -139,7 +139,7 @@ def prepare_clips(
     Raises
     ------
     ManifestError
-        What the parser and :func:`write_clips` raise.
+        From the parser or from :func:`write_clips`.
 
     Example
     -------
