@@ -17,8 +17,9 @@ def add_arguments(parser):
         "--speech",
         default="toy",
         metavar="SOURCE",
-        help="toy (default), none, a folder of LibriSpeech or TIMIT, or a list of "
-        "utterances: CSV or JSON with wav, speaker, text and perhaps words",
+        help="toy (default), none, a folder of LibriSpeech or TIMIT, a list of "
+        "utterances (CSV or JSON with wav, speaker, text and perhaps words), or a "
+        "folder with train.json, valid.json and test.json",
     )
     sources.add_argument(
         "--word_times",
@@ -29,8 +30,8 @@ def add_arguments(parser):
         "--sounds",
         default="toy",
         metavar="SOURCE",
-        help="toy (default), none, a folder of ESC-50 or ESC-10, or a list of clips: "
-        "CSV or JSON with wav, label and perhaps fold",
+        help="toy (default), none, a folder of ESC-50 or ESC-10, a list of clips "
+        "(CSV or JSON with wav, label and perhaps fold), or a folder with three lists",
     )
     sources.add_argument(
         "--labels",

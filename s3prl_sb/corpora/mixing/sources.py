@@ -29,6 +29,8 @@ from s3prl_sb.terminal.messages import few, near
 logger = logging.getLogger(__name__)
 
 TOY, NONE, PINK = "toy", "none", "pink"
+KNOWN = {"speech": "LibriSpeech, TIMIT", "sounds": "ESC-50, ESC-10"}
+LISTED = {"speech": "wav, speaker and text", "sounds": "wav and label"}
 SHARE = 0.2  # of speakers or clips, for each of validation and test
 Records = dict[str, dict[str, Any]]
 
@@ -174,8 +176,8 @@ def _read(name, what, layouts) -> dict[str, Records]:
         if fits(path):
             return read(name)
     raise MixError(
-        f"--{what} {name}: no corpus of {what} that can be mixed. Give a list of it: a "
-        "CSV or JSON, see docs/scenes.md."
+        f"--{what} {name}: no corpus of {what} that can be mixed ({KNOWN[what]}). "
+        f"Give a list of it: a CSV or JSON with {LISTED[what]}; see docs/scenes.md."
     )
 
 
