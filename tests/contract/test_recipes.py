@@ -46,6 +46,8 @@ from s3prl_sb.lobes.scene_losses import ORDERS
 from s3prl_sb.lobes.schedules import SHAPES
 from s3prl_sb.lobes.spectral_masks import ACTIVATIONS, COMPRESSIONS, TARGETS
 from s3prl_sb.lobes.upstreams.base import PRECISIONS
+from s3prl_sb.metrics.psds import SCENARIOS
+from s3prl_sb.metrics.sound_events import event_measures
 from s3prl_sb.metrics.translation import TOKENIZERS
 from s3prl_sb.schema.combinations import AMOUNTS
 from s3prl_sb.schema.keys import Schema, shared
@@ -259,7 +261,9 @@ def read_by(key, choice, tmp_path):
         speech_commands.prepare_speech_commands(tmp_path, tmp_path, labels=choice)
     elif key == "choose_by":
         measured = inspect.getsource(ClassificationBrain.stage_stats)
-        number = choice.removeprefix(SYSTEM) in (*METRICS, *MEASURES)
+        events = event_measures({"a": [("x", 0.0, 1.0)]}, {"a": []}, {"a": 1.0}, ["x"])
+        numbers = (*METRICS, *MEASURES, *SCENARIOS, *events)
+        number = choice.removeprefix(SYSTEM) in numbers
         assert choice == "auto" or number or f'"{choice}": ' in measured
     elif key == "mixture":
         prepare_libri2mix_ss(tmp_path, tmp_path, mixture=choice)
