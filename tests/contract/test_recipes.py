@@ -310,7 +310,8 @@ def test_readme(name):
     folder = RECIPES[name]
     text = (folder / "README.md").read_text("utf-8")
     known = {key for file in folder.glob("hparams/*.yaml") for key in keys(file)}
-    others = r"s3prl-sb (predict|convert|download|mix)\b[^`\n]*|python benchmarks/[^`]*"
+    verbs = r"(predict|convert|download|mix|run pretraining)"
+    others = rf"s3prl-sb {verbs}\b([^`\n\\]|\\\n)*|python benchmarks/[^`]*"
     of_recipes = re.sub(others, "", text)
     named = set(re.findall(r"(?<![\w-])--([a-z]\w*)", of_recipes))
     for key in named - {"nproc_per_node", "nnodes", "node_rank"}:  # torchrun's
