@@ -1,5 +1,6 @@
 # make demo     the main job, on a corpus that the machine speaks itself: probing, then
 #               pre-training
+# make scenes   the timeline of a mixed scene: who speaks, what is said, which sounds happen
 # make test     all checks and all tests
 # make quick    lint, format, types, examples, unit tests that start no programs
 # make docs     docs/upstreams.md and the sizes of networks, from the cards
@@ -19,10 +20,14 @@ PROBE := --data_folder $(CORPUS) --cache_folder $(DEMO)/cache \
   --total_steps $(STEPS) --steps_per_epoch 500 --lr 0.0003
 PRETRAINED := $(DEMO)/pretraining
 NETWORK := config: {hidden_size: 128}
+SCENES := $(DEMO)/scenes
+RECOGNIZER := --num_speakers 2 --total_steps 900 --steps_per_epoch 300 --lr 0.004 \
+  --scheduler linear --warmup_steps 0.1 \
+  --head "{projection_size: 64, hidden_size: 64, num_layers: 1, word_size: 64}"
 PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= \
   $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test quick lint types docs figures parity wheel clean
+.PHONY: demo scenes test quick lint types docs figures parity wheel clean
 
 demo: .venv/ready
 	@echo "--- A corpus that this machine speaks itself"
@@ -59,6 +64,21 @@ demo: .venv/ready
 	@echo "--- s3prl-sb results $(DEMO)/KS/fbank_no_cmvn $(PRETRAINED)/KS"
 	@$(BIN)/s3prl-sb results $(DEMO)/KS/fbank_no_cmvn $(PRETRAINED)/KS
 	@echo "Figures: $(PRETRAINED)/apc/training.png and reconstruction.png"
+
+scenes: .venv/ready
+	@echo "--- s3prl-sb toy scenes: voices and sounds, mixed by this machine"
+	@$(BIN)/s3prl-sb toy scenes $(SCENES)/corpus
+	@echo
+	@echo "--- s3prl-sb run Scenes/recognition --upstream fbank"
+	@$(BIN)/s3prl-sb run Scenes/recognition --upstream fbank \
+	  --data_folder $(SCENES)/corpus --output_folder $(SCENES)/fbank \
+	  --cache_folder $(DEMO)/cache $(RECOGNIZER)
+	@echo
+	@echo "--- s3prl-sb predict $(SCENES)/fbank, of a scene of the test set"
+	@$(BIN)/s3prl-sb predict $(SCENES)/fbank \
+	  $(SCENES)/corpus/audio/test/test-00012-both.wav \
+	  --plot $(SCENES)/timeline.png --html $(SCENES)/timeline.html
+	@echo "Pictures: $(SCENES)/timeline.png and $(SCENES)/timeline.html"
 
 test: lint types wheel
 	$(PYTEST)

@@ -23,6 +23,7 @@ EXTRAS = {
     "s3": ["s3fs>=2023.5"],  # s3://
     "gcs": ["gcsfs>=2023.5"],  # gs://
     "ray": ["ray>=2.9"],  # --engine ray: jobs and actors in a Ray cluster
+    "rooms": ["pyroomacoustics>=0.7"],  # s3prl-sb mix --rooms
     "se": ["pesq>=0.0.4", "pystoi>=0.4"],  # PESQ and STOI of SE and SS
     "slurm": ["submitit>=1.5"],  # --engine slurm: jobs in a Slurm cluster
     "plots": ["matplotlib>=3.7", "tensorboard>=2.14"],  # what a run leaves to look at

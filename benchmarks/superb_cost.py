@@ -117,12 +117,12 @@ def records(task, split, share):
 def recipe(task, folder):
     """The settings, modules and pipes of a task's recipe."""
     from s3prl_sb import resources
-    from s3prl_sb.runs import tasks
+    from s3prl_sb.benchmark import keys
     from s3prl_sb.startup.configuration import load_recipe
 
     card = Path(folder) / "thin.yaml"
     card.write_text(THIN.replace("CONVOLUTIONS", CONVOLUTIONS))
-    file = resources.recipes()[tasks.recipe(task)] / "hparams/train.yaml"
+    file = resources.recipe_files()[keys.recipe(task)]
     return load_recipe(
         file, f"upstream: {card}\ndata_folder: {folder}\noutput_folder: {folder}/out\n"
     )
@@ -202,7 +202,7 @@ def kinds(plan):
 
 def costs(made, units, seeds=1, rates=None):
     """Sums of a benchmark, from ``superb.costs.gather``."""
-    from s3prl_sb.superb.costs import gather
+    from s3prl_sb.benchmark.costs import gather
 
     folders, table, runs = [], {}, []
     for task, each in made.items():

@@ -14,6 +14,8 @@ import types
 from typing import NamedTuple
 
 from s3prl_sb import __version__
+from s3prl_sb.benchmark import command as bench
+from s3prl_sb.benchmark import superb
 from s3prl_sb.commands import (
     abx,
     check,
@@ -26,6 +28,7 @@ from s3prl_sb.commands import (
     extract,
     heads,
     layers,
+    mix,
     new,
     pack,
     plot,
@@ -40,7 +43,6 @@ from s3prl_sb.foreign import trust
 from s3prl_sb.processes import interruption
 from s3prl_sb.runs import table as results
 from s3prl_sb.scoring import command as score
-from s3prl_sb.superb import command as superb
 from s3prl_sb.terminal import columns, logs
 
 
@@ -84,6 +86,14 @@ VERBS = {
         "own (--featurizer.layers N). Any key of the recipe may follow its name: "
         "s3prl-sb run KS --help prints them. Killed and run again, it goes on where "
         "it was.",
+    ),
+    "bench": Verb(
+        bench,
+        "run benchmarks of a suite: its tasks for some upstreams, and their table",
+        "Runs what is missing of one or several suites, goes on with what was "
+        "interrupted, and prints a table with a block for each. --list says what "
+        "suites there are.",
+        has_trust=True,
     ),
     "superb": Verb(
         superb,
@@ -201,6 +211,13 @@ VERBS = {
         "fetch a corpus whose licence lets anyone do so",
         "Broken off and run again, it goes on where it was.",
     ),
+    "mix": Verb(
+        mix,
+        "mix scenes of speakers and sounds, with exact times",
+        "Makes a folder of scenes for Scenes/recognition: --data_folder DEST. Speakers "
+        "and recordings of sounds are disjoint between the sets. A scene is a function "
+        "of the seed, its set and its number. Killed and run again, it continues.",
+    ),
     "toy": Verb(toy, "let the machine speak a small corpus"),
     "new": Verb(
         new,
@@ -234,6 +251,9 @@ def main(argv: list[str] | None = None) -> int:
     if argv[:1] == ["run"] and argv[1:2] not in ([], ["-h"], ["--help"], ["--list"]):
         return run.run_recipe(argv[1], argv[2:])  # the recipe parses the rest
     top = parser()
+    if argv[:1] == ["bench"] and {"-h", "--help"} & set(argv):
+        print(_help_of_bench(top, argv[1:]))
+        return 0
     if argv[:2] == ["completion", completion.WORDS]:  # which may be any words
         print("\n".join(completion.candidates(argv[2:], top)))
         return 0
@@ -283,6 +303,14 @@ def parser() -> argparse.ArgumentParser:
                 help="run the code that comes with a card",
             )
     return top
+
+
+def _help_of_bench(top, words):
+    """Returns the help of a verb, with what the suites are that are named."""
+    from s3prl_sb.benchmark import listing
+
+    verbs = next(a.choices for a in top._actions if isinstance(a.choices, dict))
+    return f"{verbs['bench'].format_help()}\n{listing.for_help(words)}"
 
 
 def _score(arguments):

@@ -1,6 +1,7 @@
 """Fixtures: real speech and S3PRL's outputs, where they are at hand."""
 
 import functools
+import gc
 import inspect
 import itertools
 import linecache
@@ -25,6 +26,14 @@ def pytest_configure(config):
     started_processes.adopt_orphans()
     # No test cuts the power, and what a killed process has written is there without.
     os.fsync = lambda descriptor: None
+    gc.disable()
+
+
+def pytest_collection_finish():
+    """Exempts modules and collected tests from garbage collection: they stay."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @functools.lru_cache(maxsize=None)

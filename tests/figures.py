@@ -46,7 +46,7 @@ ROOMS = (
     ("brains",),
     ("inference",),
     ("engines",),
-    ("analysis", "plotting", "scoring", "superb"),
+    ("analysis", "plotting", "scoring", "benchmark"),
     ("commands",),
     ("cli",),
 )

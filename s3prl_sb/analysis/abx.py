@@ -9,7 +9,6 @@ Authors
 """
 
 import logging
-import math
 from collections.abc import Sequence
 
 import numpy
@@ -19,15 +18,13 @@ from s3prl_sb.analysis.errors import AnalysisError
 from s3prl_sb.analysis.items import Item
 from s3prl_sb.analysis.triples import MOST_ITEMS, MOST_SPEAKERS, TASKS, Triples
 from s3prl_sb.analysis.utterances import HiddenStates
-from s3prl_sb.analysis.warping import path_means
-from s3prl_sb.lobes.dtw import frame_distances
+from s3prl_sb.lobes.item_distances import FrameDistances, frames_between
 from s3prl_sb.lobes.networks.precision import full_precision
+from s3prl_sb.lobes.warping import path_means
 from s3prl_sb.terminal import progress
 
 logger = logging.getLogger(__name__)
 
-DISTANCES = ("angular", "euclidean", "kl")
-LEAST = 1e-6  # added to posteriors before the logarithm
 CELLS = 1 << 24  # distances of frames in memory at once; 64 MB
 
 
@@ -73,7 +70,9 @@ def errors(
     Raises
     ------
     AnalysisError
-        If there are no triples, or the distance does not fit the hidden states.
+        If there are no triples.
+    s3prl_sb.lobes.item_distances.DistanceError
+        If there is no such distance, or it does not fit the hidden states.
 
     Example
     -------
@@ -93,9 +92,55 @@ def errors(
     ...     list(errors(states, items, ["within"])[0])
     ['within']
     """
-    if distance not in DISTANCES:
-        there = ", ".join(DISTANCES)
-        raise AnalysisError(f"There is no distance '{distance}'. There are: {there}.")
+    options = {"by_context": by_context, "distance": distance, "seed": seed}
+    limits = {"most_items": most_items, "most_speakers": most_speakers}
+    where = {"device": device, "progressbar": progressbar}
+    found = _compared(states, items, tasks, **options, **limits, **where)
+    return [
+        {task: triples.error(distances) for task, (triples, distances) in each.items()}
+        for each in found
+    ]
+
+
+def errors_of_phones(
+    states: HiddenStates,
+    items: Sequence[Item],
+    tasks: Sequence[str] = TASKS,
+    **options,
+) -> list[dict[str, dict[tuple[str, str], float]]]:
+    """Returns the ABX errors of each pair of phones, whose mean is the error.
+
+    Arguments
+    ---------
+    states, items, tasks
+        See :func:`errors`.
+    **options
+        See :func:`errors`.
+
+    Returns
+    -------
+    list of dict
+        Tasks to ``{(A, B): error}``, for each hidden state.
+    """
+    return [
+        {task: triples.by_phones(dist) for task, (triples, dist) in each.items()}
+        for each in _compared(states, items, tasks, **options)
+    ]
+
+
+def _compared(
+    states,
+    items,
+    tasks,
+    by_context=True,
+    distance="angular",
+    seed=0,
+    most_items=MOST_ITEMS,
+    most_speakers=MOST_SPEAKERS,
+    device="cpu",
+    progressbar=True,
+):
+    """Yields for each hidden state tasks to triples and the distances of pairs."""
     pieces = _Pieces(states, items)
     limits = {"most_items": most_items, "most_speakers": most_speakers}
     triples = {
@@ -111,7 +156,6 @@ def errors(
         unit="pair",
         disable=not progressbar,
     )
-    results = []
     with bar, full_precision():
         for place in range(len(states.layers)):
             frames = pieces.frames(place).to(device)
@@ -120,15 +164,11 @@ def errors(
                     f"Hidden state {states.layers[place]} of {states.name} is not "
                     "finite. Choose --dtype float32."
                 )
-            results.append(
-                {
-                    task: each.error(
-                        _pair_distances(frames, pieces, each, distance, bar.update)
-                    )
-                    for task, each in triples.items()
-                }
-            )
-    return results
+            where = frames, pieces
+            yield {
+                task: (each, _pair_distances(*where, each, distance, bar.update))
+                for task, each in triples.items()
+            }
 
 
 class _Pieces:
@@ -140,7 +180,9 @@ class _Pieces:
         for item in items:
             if item.utterance not in counts:
                 counts[item.utterance] = len(states[item.utterance])
-            limit = _frames_of(item, states.stride_seconds, counts[item.utterance])
+            limit = frames_between(
+                item.start, item.stop, states.stride_seconds, counts[item.utterance]
+            )
             if limit[0] < limit[1]:
                 self.items.append(item)
                 limits.append(limit)
@@ -161,16 +203,6 @@ class _Pieces:
     def frames(self, place):
         """Returns the frames of a hidden state, [frames of all utterances, size]."""
         return torch.cat([self.states[name][:, place].float() for name in self._counts])
-
-
-def _frames_of(item, stride_seconds, count):
-    """Returns the first frame of an item and the one after its last.
-
-    As in libri-light, the last frame whose centre lies in the item is left out.
-    """
-    rate = 1 / stride_seconds
-    first = max(0, math.ceil(rate * item.start - 0.5))
-    return first, min(count, math.floor(rate * item.stop - 0.5))
 
 
 def _pair_distances(
@@ -200,7 +232,7 @@ def _pair_distances(
     numpy.ndarray
         [pairs], float32.
     """
-    between = _Between(frames, distance)
+    between = FrameDistances(frames, distance)
     distances, waiting, cells = [], [], 0
 
     def finish():
@@ -253,41 +285,3 @@ def _tile(pairs, pieces, between):
     return matrix.flatten(), numpy.stack(
         [first * width + second, width, counts, others]
     )
-
-
-class _Between:
-    """Distances between frames of a hidden state.
-
-    A frame of zeros has the largest angle, 1, to all frames that are not zeros.
-    """
-
-    def __init__(self, frames, distance):
-        self.distance, self.frames = distance, frames
-        if distance == "angular":
-            self.frames = torch.nn.functional.normalize(frames, dim=-1)
-            self.zero = (frames == 0).all(-1)
-            self.has_zero = bool(self.zero.any())
-        elif distance == "kl":
-            if (frames < 0).any():
-                raise AnalysisError(
-                    "Posteriors are not negative, and these features are. Choose "
-                    "--distance angular or euclidean."
-                )
-            self.logs = (frames + LEAST).log()
-            self.entropy = (frames * self.logs).sum(-1)
-
-    def __call__(self, rows, columns):
-        """Returns the distances [rows, columns] of frames with these numbers."""
-        rows, columns = rows.to(self.frames.device), columns.to(self.frames.device)
-        x, y = self.frames[rows], self.frames[columns]
-        if self.distance == "euclidean":
-            return frame_distances(x, y, "euclidean")
-        if self.distance == "kl":
-            crossed = x @ self.logs[columns].T + self.logs[rows] @ y.T
-            own = self.entropy[rows][:, None] + self.entropy[columns]
-            return (own - crossed).div_(2).clamp_(min=0)
-        cosines = x @ y.T
-        if self.has_zero:
-            one, other = self.zero[rows][:, None], self.zero[columns]
-            cosines.masked_fill_(one ^ other, -1).masked_fill_(one & other, 1)
-        return cosines.clamp_(-1, 1).acos_().div_(math.pi)

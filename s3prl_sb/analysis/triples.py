@@ -24,6 +24,33 @@ COMPARISONS = 1 << 24  # at once
 NONE = -1  # key of an item paired with itself
 
 
+def check_speakers(items: Sequence[Item], tasks: Sequence[str]) -> None:
+    """Checks that there are several speakers if a task is across them.
+
+    Arguments
+    ---------
+    items : list of Item
+        The items.
+    tasks : list of str
+        "within" and "across", or one of them.
+
+    Raises
+    ------
+    AnalysisError
+        If there is one speaker only.
+
+    Example
+    -------
+    >>> check_speakers([Item("a", 0.0, 0.1, "AE", ("B", "T"), "ann")], ["within"])
+    """
+    speakers = {item.speaker for item in items}
+    if "across" in tasks and len(speakers) == 1:
+        raise AnalysisError(
+            f"All {len(items)} items are of one speaker, '{speakers.pop()}', so none "
+            "is across speakers. Choose --speakers within."
+        )
+
+
 class Triples:
     """Cells of triples over a list of items, and the pairs of items they compare.
 
@@ -102,12 +129,7 @@ class Triples:
                 for phone in phones:
                     self._add(blocks, place, phone, len(items))
         if not self._coordinates:
-            alone = {item.speaker for item in items}
-            if task == "across" and len(alone) == 1:
-                raise AnalysisError(
-                    f"All {len(items)} items are of one speaker, '{alone.pop()}', so "
-                    "none is across speakers. Choose --speakers within."
-                )
+            check_speakers(items, [task])
             raise AnalysisError(
                 f"{len(items)} items have no triple {task} speakers: two items of one "
                 "phone and one of another"
@@ -191,7 +213,7 @@ class Triples:
         phones = numpy.unique([*first, *second])
         speakers = numpy.unique(speakers, return_inverse=True)[1]
         first, second = (numpy.searchsorted(phones, each) for each in (first, second))
-        self._square = len(phones) ** 2
+        self._phones, self._square = phones, len(phones) ** 2
         self._places = speakers * self._square + first * len(phones) + second
 
     def errors(self, distances: numpy.ndarray) -> numpy.ndarray:
@@ -234,9 +256,28 @@ class Triples:
         float
             From 0 to 1; 0.5 by chance.
         """
+        return float(numpy.mean(list(self.by_phones(distances).values())))
+
+    def by_phones(self, distances: numpy.ndarray) -> dict[tuple[str, str], float]:
+        """Returns the mean error of each pair of phones, over contexts and speakers.
+
+        Arguments
+        ---------
+        distances : numpy.ndarray
+            [pairs], see :meth:`errors`.
+
+        Returns
+        -------
+        dict
+            A and B, the phone of X and the other one, to errors.
+        """
         by_speaker, groups = _means(self.errors(distances), self._places)
-        by_phones, _ = _means(by_speaker, groups % self._square)
-        return float(by_phones.mean())
+        by_phones, pairs = _means(by_speaker, groups % self._square)
+        names = zip(*divmod(pairs, len(self._phones)))
+        return {
+            (str(self._phones[a]), str(self._phones[b])): float(error)
+            for (a, b), error in zip(names, by_phones)
+        }
 
 
 def _means(values, groups):

@@ -6,7 +6,7 @@ Authors
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -81,6 +81,7 @@ class HiddenStates:
     ):
         self.name, self.layers, self.stride_seconds = name, list(layers), stride_seconds
         self._cache, self._keys = cache, keys
+        self._places: list[int] | None = None  # among those of the cache; None: all
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -91,9 +92,23 @@ class HiddenStates:
     def __contains__(self, utterance: str) -> bool:
         return utterance in self._keys
 
+    def refresh(self) -> None:
+        """Adds what other processes have extracted."""
+        self._cache.refresh()
+
     def __getitem__(self, utterance: str) -> torch.Tensor:
         """Returns the frames of an utterance, [frames, layers, size]."""
-        return self._cache[self._keys[utterance]]
+        frames = self._cache[self._keys[utterance]]
+        return frames if self._places is None else frames[:, self._places]
+
+    def only(self, layer: int) -> "HiddenStates":
+        """Returns one hidden state of the same utterances, by its number."""
+        where = [self.layers.index(layer)]
+        one = HiddenStates(
+            self.name, self._cache, self._keys, [layer], self.stride_seconds
+        )
+        one._places = where if self._places is None else [self._places[where[0]]]
+        return one
 
 
 def hidden_states(
@@ -149,22 +164,47 @@ def hidden_states(
     ...     states["a"].shape, states.stride_seconds
     (torch.Size([48, 1, 240]), 0.01)
     """
+    dataset = ManifestDataset(records, [LoadAudio(upstream.sample_rate)])
+    options = {"dtype": dtype, "device": device, "progressbar": progressbar}
+    return states_of(upstream, dataset, folder, name, layers, **options)
+
+
+def states_of(
+    upstream: "Upstream",
+    dataset: ManifestDataset,
+    folder: str | os.PathLike,
+    name: str,
+    layers: Sequence[int] | None = None,
+    **options: Any,
+) -> HiddenStates:
+    """Computes the hidden states of a dataset that a cache lacks.
+
+    Arguments
+    ---------
+    upstream, folder, name, layers
+        See :func:`hidden_states`.
+    dataset : s3prl_sb.dataio.dataset.ManifestDataset
+        Utterances with the item ``sig``; each has one form.
+    **options
+        See :func:`s3prl_sb.dataio.extraction.extract`.
+
+    Returns
+    -------
+    HiddenStates
+        With ``part`` among the options, those of all parts once they are extracted and
+        :meth:`~HiddenStates.refresh` is called.
+
+    Raises
+    ------
+    AnalysisError
+        If a hidden state does not exist.
+    """
     try:
-        chosen = chosen_layers(
-            upstream.num_layers, "all" if layers is None else list(layers)
-        )
+        wanted = "all" if layers is None else list(layers)
+        chosen = chosen_layers(upstream.num_layers, wanted)
     except ValueError as error:
         raise AnalysisError(f"{name}, {error}.") from None
-    dataset = ManifestDataset(records, [LoadAudio(upstream.sample_rate)])
-    cache = extract(
-        upstream,
-        dataset,
-        folder,
-        layers=chosen,
-        dtype=dtype,
-        device=device,
-        progressbar=progressbar,
-    )
+    cache = extract(upstream, dataset, folder, layers=chosen, **options)
     keys = {utterance: forms[0] for utterance, forms in audio_keys(dataset).items()}
     seconds = upstream.stride / upstream.sample_rate
     return HiddenStates(name, cache, keys, chosen, seconds)

@@ -6,6 +6,7 @@ Authors
 
 import math
 import os
+import shutil
 from dataclasses import dataclass
 
 import soundfile
@@ -115,7 +116,11 @@ def write_waveform(
     except OSError as error:
         raise FileError(f"'{path}' cannot be written: {error.strerror}.") from error
     except soundfile.LibsndfileError as error:
-        raise FileError(f"'{path}' cannot be written: {error.error_string}") from error
+        free = shutil.disk_usage(os.path.dirname(os.path.abspath(path))).free
+        raise FileError(
+            f"'{path}' cannot be written: {error.error_string} The disk has "
+            f"{free / 1e6:.1f} MB left."
+        ) from error
     if report.clipped:
         _clipped.warn(name, report.clipped, report.excess)
     return report

@@ -31,7 +31,7 @@ class CTCBrain(SSLBrain):
 
     Arguments
     ---------
-    tokenizer : s3prl_sb.dataio.tokenizers.Tokenizer
+    tokenizer : s3prl_sb.dataio.tokenizer.Tokenizer
         Tokenizer with CTC's blank.
     decoder : callable, optional
         Maps the log-probabilities of an utterance, [frames, tokens], to a text or
@@ -50,6 +50,7 @@ class CTCBrain(SSLBrain):
 
     metric = "wer"
     higher_is_better = False
+    columns = ("text",)  #: labels that a list of utterances needs
 
     def __init__(self, tokenizer, decoder=None, **kwargs):
         super().__init__(**kwargs)
@@ -57,6 +58,26 @@ class CTCBrain(SSLBrain):
         self.subsampling = factor_of(self.modules["head"])  # is wrapped later
         self.impossible = set()  # ids of utterances without any alignment
         self.reported = 0  # number of these that a warning has mentioned
+
+    @classmethod
+    def targets_of(cls, records, hparams):
+        """Returns the texts to recognize, and what else the Brain is made of.
+
+        Arguments
+        ---------
+        records : dict
+            Splits to ``{id: record}``, with :attr:`columns`.
+        hparams : dict
+            Settings of the recipe.
+
+        Returns
+        -------
+        records : dict
+            Splits to ``{id: record}`` with the text to recognize as ``text``.
+        arguments : dict
+            Further arguments of the class that follow from the records.
+        """
+        return records, {}
 
     def compute_forward(self, batch, stage):
         """Returns log-probabilities [batch, frames, tokens] and relative lengths."""

@@ -29,14 +29,25 @@ def cross_validate(argv, train, folds):
     ---------
     argv, train
         See :func:`run_parts`.
-    folds : sequence of int
-        Numbers of all folds.
+    folds : sequence of int, or callable
+        Numbers of all folds; or a function of all settings that returns them, or None
+        for a corpus whose splits are fixed, which gets one run in ``output_folder``.
 
     Raises
     ------
     RecipeError
         If there is no such fold.
     """
+    excepthook.install()
+    if callable(folds):
+        settings = _settings(argv)
+        if settings.get("train_csv"):  # tables have no folds
+            folds = ()
+        elif (folds := folds(settings)) is None:
+            if settings["fold"] != "all":
+                raise RecipeError("fold: this corpus has fixed splits. Leave it out.")
+            train(argv)
+            return
     run_parts(argv, train, folds_of(folds))
 
 

@@ -4,6 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import speechbrain as sb
@@ -71,22 +72,10 @@ class FrameBrain(SSLBrain):
         labels, label_lens = batch.frame_labels
         frames = (label_lens * labels.shape[1]).round()
         seconds = (lens * features.shape[1]).round() * self.stride
-        self._check_lengths(batch.id, frames * self.frame_seconds, seconds)
+        wanted = frames * self.frame_seconds
+        check_lengths(batch.id, wanted, seconds, self.stride, self.frame_seconds)
         features = align(features, lens, self.stride, self.frame_seconds, frames)
         return self.modules["head"](features, label_lens)
-
-    def _check_lengths(self, names, wanted, seconds):
-        """Checks that labels, made by the manifest, and features are equally long."""
-        # The last frame may end up to half a frame before the audio or after it
-        tolerance = TOLERANCE + 2 * self.stride + self.frame_seconds / 2
-        for name, need, have in zip(names, wanted.tolist(), seconds.tolist()):
-            is_one = need < 1.5 * self.frame_seconds  # also of audio that is shorter
-            if have - need > tolerance or (need - have > tolerance and not is_one):
-                raise RecipeError(
-                    f"'{name}' has {have:.2f} s of features, but by its duration in "
-                    f"the manifest {need:.2f} s. Has the audio changed since? Prepare "
-                    "again, into another save_folder."
-                )
 
     def compute_objectives(self, predictions, batch, stage):
         """Returns the loss; in evaluation, collects the predictions."""
@@ -256,6 +245,41 @@ class FrameBrain(SSLBrain):
                 "threshold": None,
             },
         }
+
+
+def check_lengths(
+    names: Sequence[str],
+    wanted: torch.Tensor,
+    seconds: torch.Tensor,
+    stride: float,
+    frame_seconds: float,
+) -> None:
+    """Checks that labels, made by the manifest, and features are equally long.
+
+    Arguments
+    ---------
+    names : list of str
+        Ids of the utterances.
+    wanted, seconds : torch.Tensor
+        [batch], seconds of the labels and of the features.
+    stride, frame_seconds : float
+        Seconds from one frame to the next, of the features and of the labels.
+
+    Raises
+    ------
+    RecipeError
+        Names an utterance whose audio has changed.
+    """
+    # The last frame may end up to half a frame before the audio or after it
+    tolerance = TOLERANCE + 2 * stride + frame_seconds / 2
+    for name, need, have in zip(names, wanted.tolist(), seconds.tolist()):
+        is_one = need < 1.5 * frame_seconds  # also of audio that is shorter
+        if have - need > tolerance or (need - have > tolerance and not is_one):
+            raise RecipeError(
+                f"'{name}' has {have:.2f} s of features, but by its duration in "
+                f"the manifest {need:.2f} s. Has the audio changed since? Prepare "
+                "again, into another save_folder."
+            )
 
 
 def frame_splits(hparams, multi_label=False):

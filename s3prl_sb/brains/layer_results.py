@@ -11,7 +11,7 @@ from s3prl_sb.brains import layer_plot, results
 from s3prl_sb.brains.costs import with_costs_of_training
 from s3prl_sb.brains.settings import SettingsError
 from s3prl_sb.identity.data import digests
-from s3prl_sb.runs.tasks import metrics_of
+from s3prl_sb.runs.suite_tasks import metrics_of
 from s3prl_sb.storage.csv_files import write_csv
 from s3prl_sb.storage.files import FileError, read_json, write_json
 from s3prl_sb.terminal import columns, quantities

@@ -5,7 +5,7 @@ Authors
 """
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +32,9 @@ class Parts(NamedTuple):
         other value is possible.
     of_one : tuple of str
         Keys whose value is for one part, such as a language model.
+    group : callable
+        Maps a value to the name of its group. The mean is that over groups, of the
+        means within each; by default each value is a group.
     """
 
     key: str
@@ -39,10 +42,11 @@ class Parts(NamedTuple):
     prefix: str = ""
     alike: bool = False
     of_one: tuple = ()
+    group: Callable[[object], str] = str
 
     def folder(self, value: object) -> str:
-        """Returns the name of the folder of a run."""
-        return f"{self.prefix}{value}"
+        """Returns the name of the folder of a run; a "/" in the value becomes "-"."""
+        return f"{self.prefix}{value}".replace("/", "-")
 
     def chosen(self, wanted: object) -> list:
         """Returns the values that are to be run.
@@ -65,7 +69,8 @@ class Parts(NamedTuple):
             raise RecipeError(f"{self.key}: {wanted!r}. There are {names}, and all.")
         folders = list(map(self.folder, values))
         for value, folder in zip(values, folders):
-            if Path(folder).name != folder:
+            names_none = {"", ".", ".."} & set(str(value).split("/"))
+            if names_none or Path(folder).name != folder:
                 raise RecipeError(f"{self.key}: {value!r} cannot name a folder.")
             if folders.count(folder) > 1:
                 raise RecipeError(f"{self.key}: {value} is there twice.")
@@ -216,9 +221,17 @@ def _of_parts(parts, results, which):
     if parts.alike:
         return _spread(metrics)
     name = results[0]["chosen_by"]["metric"]
-    means = {key: statistics.fmean(m[key] for m in metrics) for key in metrics[0]}
+    groups: dict[str, list] = {}
     for part, each in zip(parts.values, metrics):
-        means[f"{name}_{part}"] = each[name]
+        groups.setdefault(parts.group(part), []).append(each)
+    means = {
+        key: statistics.fmean(
+            statistics.fmean(each[key] for each in group) for group in groups.values()
+        )
+        for key in metrics[0]
+    }
+    for part, each in zip(parts.values, metrics):
+        means[f"{name}_{parts.folder(part)}"] = each[name]
     return means
 
 

@@ -11,7 +11,7 @@ import functools
 import logging
 
 from s3prl_sb.errors import printable
-from s3prl_sb.runs.tasks import metrics_of
+from s3prl_sb.runs.suite_tasks import metrics_of
 from s3prl_sb.storage.parts import Part
 from s3prl_sb.terminal import quantities
 

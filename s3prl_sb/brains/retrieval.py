@@ -10,13 +10,11 @@ import logging
 import math
 import os
 import shutil
-import time
 from pathlib import Path
 
-import speechbrain as sb
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
-from s3prl_sb.brains import distributed, layer_scores, opening, plots, results, settings
+from s3prl_sb.brains import layer_scores, opening, plots, results, settings
 from s3prl_sb.brains.cache_budget import Disk, budget
 from s3prl_sb.brains.debugging import few_queries
 from s3prl_sb.brains.layer_scores import OneLayer
@@ -25,6 +23,7 @@ from s3prl_sb.brains.retrieval_sets import (
     make_sets,
     searches,
 )
+from s3prl_sb.brains.untrained import UntrainedBrain
 from s3prl_sb.dataio import conditions, extraction, manifest
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.data import digests, seconds_of
@@ -45,7 +44,7 @@ SETTINGS = ("distance", "normalize", "minmax")
 VERSION = 1  # increase it if the scores of the same features change
 
 
-class RetrievalBrain(sb.Brain):
+class RetrievalBrain(UntrainedBrain):
     """Searches queries in documents by dynamic time warping, layer by layer.
 
     The upstream runs once for all layers. The scores of each finished layer are stored,
@@ -69,20 +68,10 @@ class RetrievalBrain(sb.Brain):
     task = "SUPERB/QbE"
     metric = "mtwv"
     higher_is_better = True
-    origin = None  # nothing is trained
-    signatures: dict = {}  # of no metric
 
     def __init__(self, hparams, run_opts=None):
-        hparams = {**hparams, "total_steps": 0}
-        super().__init__(hparams=hparams, run_opts=run_opts)
-        if self.distributed_launch:
-            distributed.leave_in_order()
-        if self.noprogressbar:
-            progress.without_bars()
-        self.started = time.time()
-        self.upstream = hparams["upstream_model"]
+        super().__init__(hparams, run_opts)
         self.layers = searched_layers(hparams)
-        self.best = {}
 
     def search(self, records, trials):
         """Scores all queries, chooses the layer, and writes the results.

@@ -43,9 +43,9 @@ class Seq2SeqBrain(SSLBrain):
 
     Arguments
     ---------
-    tokenizer : s3prl_sb.dataio.tokenizers.Tokenizer
+    tokenizer : s3prl_sb.dataio.tokenizer.Tokenizer
         Tokenizer of the target, with ``bos`` and ``eos``.
-    source_tokenizer : s3prl_sb.dataio.tokenizers.Tokenizer, optional
+    source_tokenizer : s3prl_sb.dataio.tokenizer.Tokenizer, optional
         Tokenizer of the transcription, with CTC's blank; needed in training if
         ``ctc_weight`` is set.
     **kwargs
@@ -233,7 +233,7 @@ def searcher_of(head, tokenizer, hparams, stage=sb.Stage.TEST):
     ---------
     head : s3prl_sb.lobes.heads.seq2seq.Seq2SeqTransformer
         Network in evaluation mode.
-    tokenizer : s3prl_sb.dataio.tokenizers.Tokenizer
+    tokenizer : s3prl_sb.dataio.tokenizer.Tokenizer
         Tokenizer of the target.
     hparams : dict
         ``beam``, ``max_tokens``, and ``valid_beam`` for VALID.

@@ -12,7 +12,7 @@ import re
 from s3prl_sb import resources
 from s3prl_sb.corpora import downloads
 from s3prl_sb.corpora.toys import TOYS
-from s3prl_sb.runs.tasks import GROUPS, TASKS
+from s3prl_sb.runs import suites
 
 WORDS = "words"
 #: Options of SpeechBrain, and ours, that every recipe takes.
@@ -105,7 +105,11 @@ def _candidates(before, now, verbs):
         takes = action.nargs in ("+", "*") or (action.nargs != 0 and option == last)
         if option in action.option_strings and takes:
             before = rest[place + 1 :]
-            return [v for v in _of_option(verb, action) if v not in before]
+            named = [w for w in rest if w in suites.names() or w.endswith(".yaml")]
+            values = _of_option(verb, action, named)
+            return [v for v in values if v not in before]
+    if verb == "bench" and option is None:
+        return [name for name in suites.names() if name not in rest]
     if not rest and verb in ("toy", "download"):
         return TOYS if verb == "toy" else downloads.names()
     if verb in ("completion", "new", "units"):
@@ -113,12 +117,18 @@ def _candidates(before, now, verbs):
     return upstreams() if verb in ("check", "convert", "upstreams") else []
 
 
-def _of_option(verb, action):
-    """Lists the values of an option of a verb; a flag has none."""
+def _of_option(verb, action, named):
+    """Lists the values of an option of a verb; a flag has none. ``named`` are the
+    suites of a benchmark."""
     if "--upstream" in action.option_strings:
         return upstreams()
-    if (verb, action.dest) == ("superb", "tasks"):
-        return [*TASKS, *GROUPS]
+    if verb in ("bench", "superb") and action.dest in ("tasks", "budget"):
+        block = {"tasks": "tasks", "budget": "budgets"}[action.dest]
+        of = suites.SUPERB if verb == "superb" else named
+        found = [name for suite in of for name in suites.names_in(block, suite)]
+        groups = ["all", "sg"] if verb == "superb" else ["all"]
+        more = groups if action.dest == "tasks" else ["full"]
+        return list(dict.fromkeys([*found, *more]))
     return [str(choice) for choice in action.choices or ()]
 
 
@@ -189,14 +199,14 @@ def keys(file):
 
 
 def _texts(file):
-    """Returns the text of a recipe, that of the one that it varies before it, and
-    those of its defaults after it."""
+    """Returns the text of a recipe, those of the recipes that it varies before it, the
+    first of them first, and those of its defaults after it."""
     from s3prl_sb.schema.defaults import default_files
 
     text = file.read_text("utf-8")
     names = DEFAULTS.findall(text)
     files = default_files(names[0].split(", "), beside=file) if names else []
-    varied = [path for path in files if path.parent == file.parent]
+    varied = [path for path in reversed(files) if path.parent == file.parent]
     others = [path.read_text("utf-8") for path in files if path not in varied]
     return [*(path.read_text("utf-8") for path in varied), text, *others]
 

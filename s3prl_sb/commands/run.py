@@ -15,6 +15,8 @@ from pathlib import Path
 from s3prl_sb import resources
 from s3prl_sb.errors import UserError
 
+#: Beginning of recipes whose short names are those of SUPERB's, which precede them.
+LATER = "ML-SUPERB/"
 HELP = """s3prl-sb run {name} --key value …
 The keys, their defaults, and what they take; arguments in braces are given as
 --head '{{hidden_size: 64}}' or --head.hidden_size 64. Or write a YAML file of your own,
@@ -145,7 +147,8 @@ def find(name: str, names: Iterable[str]) -> str:
     ---------
     name : str
         Name such as "SUPERB/KS", or its last parts, in upper or lower case. A recipe
-        precedes a variant of another one: "asr" is SUPERB/ASR, not SUPERB/ST/asr.
+        precedes a variant of another one: "asr" is SUPERB/ASR, not SUPERB/ST/asr; and
+        SUPERB's precedes that of ML-SUPERB.
     names : iterable of str
         Names of all recipes.
 
@@ -168,17 +171,21 @@ def find(name: str, names: Iterable[str]) -> str:
         return name
     wanted = name.strip("/").lower()
     matches = [other for other in names if other.lower() == wanted]
-    last = {other: other.rpartition("/")[2].lower() for other in names}
     matches = matches or [o for o in names if o.lower().endswith(f"/{wanted}")]
     depth = min((other.count("/") for other in matches), default=0)
     matches = [other for other in matches if other.count("/") == depth]
+    matches = [o for o in matches if not o.startswith(LATER)] or matches
     if len(matches) == 1:
         return matches[0]
     if matches:
         raise UnknownRecipe(f"'{name}' may be {' or '.join(matches)}: give all of it.")
-    lower = {key: other for other in names for key in (other.lower(), last[other])}
-    similar = difflib.get_close_matches(wanted, list(lower), n=3)
-    similar = dict.fromkeys(lower[other] for other in similar)
+    lower = {other.lower(): other for other in names}
+    lower |= {other.rpartition("/")[2]: name for other, name in lower.items()}
+    near = [lower[key] for key in difflib.get_close_matches(wanted, list(lower), n=3)]
+    groups = {other.partition("/")[0].lower() for other in names}
+    group = difflib.get_close_matches(wanted, list(groups), n=1, cutoff=0.8)
+    inside = [o for o in names if group and o.lower().startswith(f"{group[0]}/")]
+    similar = list(dict.fromkeys([*inside, *near]))[:3]
     hint = f"Did you mean {' or '.join(similar)}? " if similar else ""
     raise UnknownRecipe(f"no recipe '{name}'. {hint}There are: {', '.join(names)}.")
 

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from s3prl_sb.audio.audio_names import Listed, hint
+from s3prl_sb.audio.headers import audio_info
 from s3prl_sb.dataio.manifest import SPLITS
 from s3prl_sb.errors import ManifestError
 
@@ -130,4 +131,37 @@ def with_audio(records, split, source):
     if missing:
         message = "%s: %d of %d recordings in %s are not there and are left out, as %s"
         logger.warning(message, split, len(missing), len(records), source, missing[0])
+    return kept
+
+
+def without_broken(records, broken):
+    """Returns the records without those of broken files that are known.
+
+    Arguments
+    ---------
+    records : dict
+        ``{id: record}``.
+    broken : iterable of str
+        Ids of files that are broken in a published copy of the corpus.
+
+    Returns
+    -------
+    dict
+        ``{id: record}``. Broken files with one of the ids are left out with a warning;
+        of other ids they are an error later.
+
+    Example
+    -------
+    >>> without_broken({"a": {"wav": "nowhere/a.wav"}, "b": {"wav": "b.wav"}}, ["a"])
+    {'b': {'wav': 'b.wav'}}
+    """
+    kept = dict(records)
+    for name in broken:
+        if name not in kept:
+            continue
+        try:
+            audio_info(kept[name]["wav"])
+        except ManifestError as fault:
+            del kept[name]
+            logger.warning("%s is left out, as published copies are broken", fault)
     return kept

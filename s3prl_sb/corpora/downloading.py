@@ -14,6 +14,7 @@ import hashlib
 import http.client
 import logging
 import os
+import re
 import shutil
 import tarfile
 import zipfile
@@ -305,7 +306,7 @@ def extract(archive, folder):
         If a member's path leads outside.
     """
     folder, is_zip = Path(folder), str(archive).endswith(".zip")
-    title = f"Unpacking {Path(archive).name[17:]}"
+    title = f"Unpacking {re.sub('^[0-9a-f]{16}-', '', Path(archive).name)}"
     bar = progress.bar(desc=title, unit="file", delay=1)
     left_out = []
     with zipfile.ZipFile(archive) if is_zip else tarfile.open(archive) as opened, bar:

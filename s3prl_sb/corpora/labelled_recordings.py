@@ -68,6 +68,8 @@ def segments_of(
     found: dict[str, list[label_files.Row]] = {}
     for segment in label_files.rows(path, name, row.get(TIER) or None, rate):
         found.setdefault(segment[0], []).append(segment)
+    if name not in found and Path(wav).name in found:  # DESED's tables name files
+        found[name] = [(name, *segment[1:]) for segment in found[Path(wav).name]]
     if found and name not in found:
         raise ManifestError(
             f"{place}: {path} has no labels of '{name}'; its recordings are "

@@ -14,10 +14,12 @@ from s3prl_sb.dataio.manifest import ManifestError
 
 TO_THE_END = -1.0  # Kaldi's stop for the end of the recording
 TOLERANCE = 0.1  # seconds that an annotation may exceed the audio
+IN_RTTM = ("recording", "record_id", "speaker")  # names in RTTM files
 
 
-def check_speech(splits, sources):
-    """Checks that each set has speech, which training and error rates need.
+def check_speech(splits, sources, label="speaker"):
+    """Checks that each set has speech, or other labels in time, which training and
+    error rates need.
 
     Arguments
     ---------
@@ -25,6 +27,8 @@ def check_speech(splits, sources):
         ``{split: {recording: record}}``.
     sources : dict
         ``{split: file}``, for the error message.
+    label : str
+        Noun for the labels, for the error message.
 
     Raises
     ------
@@ -38,10 +42,11 @@ def check_speech(splits, sources):
     """
     for split, records in splits.items():
         if not any(map(_has_speech, records.values())):
+            nothing = "nobody speaks" if label == "speaker" else f"there is no {label}"
             raise ManifestError(
-                f"{sources[split]}: nobody speaks in any of the {len(records)} "
-                f"recordings of the {split} set. Nothing could be learned or measured: "
-                "add segments."
+                f"{sources[split]}: {nothing} in any of the {len(records)} recordings "
+                f"of the {split} set. Nothing could be learned or measured: add "
+                "segments."
             )
 
 
@@ -100,10 +105,11 @@ def make_records(audio, segments, regions=None, label="speaker"):
             "segments": [],
             "regions": spans and [[a, min(b, length)] for a, b in spans if a < length],
         }
+    noun = "recording" if label == "speaker" else "the name"
     for name, (_, place) in audio.items():
-        _check_name(name, "recording", place)
+        check_name(name, noun, place)
     for name, speaker, start, stop, place in segments:
-        _check_name(speaker, label, place)
+        check_name(speaker, label, place)
         if name not in records:
             raise ManifestError(
                 f"{place}: a segment of '{name}', which has no audio. Add the file, or "
@@ -133,10 +139,43 @@ def make_records(audio, segments, regions=None, label="speaker"):
     return records
 
 
-def _check_name(name, what, place):
-    """Checks that a name fits into RTTM files, which a run writes at its end."""
-    if name.split() != [name]:
+def check_name(name, what, place):
+    """Checks that a name fits into the files that a run writes at its end.
+
+    Names of recordings and speakers go into RTTM files, which cannot hold spaces. Other
+    labels, such as those of sounds, and the names of their recordings may have single
+    spaces between words.
+
+    Arguments
+    ---------
+    name : str
+        The name.
+    what : str
+        Noun for it: "recording", "speaker", or one for other labels.
+    place : str
+        "file:line", for the error.
+
+    Raises
+    ------
+    ManifestError
+        With the place.
+
+    Example
+    -------
+    >>> check_name("dog barks", "label", "a.csv:2")
+    >>> check_name("dog  barks", "label", "a.csv:2")
+    Traceback (most recent call last):
+    ...
+    s3prl_sb.errors.ManifestError: a.csv:2: label 'dog  barks' has a line break, a tab …
+    """
+    if what in IN_RTTM:
+        if name.split() != [name]:
+            raise ManifestError(
+                f"{place}: {what} {name!r} has a space or a line break, which RTTM "
+                "files cannot hold. Rename it."
+            )
+    elif " ".join(name.split()) != name or not name:
         raise ManifestError(
-            f"{place}: the {what} {name!r} has a space, which RTTM files cannot hold. "
-            "Rename it."
+            f"{place}: {what} {name!r} has a line break, a tab or a space that is not "
+            "between two words. Rename it."
         )

@@ -6,7 +6,8 @@
                               table's folder
 ``speaker`` or ``spk``        speaker; empty, with empty times, in the row of a
                               recording without speech. Tasks of other labels in
-                              time, such as phones, have ``label`` instead
+                              time, such as phones or sounds, have ``label``
+                              instead, which may have spaces between words
 ``start`` and ``stop``        seconds, in the recording; other names, and samples:
                               :mod:`s3prl_sb.dataio.segment_times`
 ``duration``                  of the segment, if there is no ``stop``; else not read
@@ -30,7 +31,7 @@ import os
 
 from s3prl_sb.audio import headers
 from s3prl_sb.corpora import labelled_recordings
-from s3prl_sb.corpora.recordings import check_speech, make_records
+from s3prl_sb.corpora.recordings import check_name, check_speech, make_records
 from s3prl_sb.dataio import manifest, tables
 from s3prl_sb.dataio.label_files import OVERLAP
 from s3prl_sb.dataio.manifest import ManifestError
@@ -104,7 +105,7 @@ def prepare_segment_tables(
     records = {
         name: load_segment_table(path, label, overlaps) for name, path in files.items()
     }
-    check_speech(records, files)
+    check_speech(records, files, label)
     tables.warn_of_leaks(records, files)
     return manifest.finish(records, save_folder, arguments, required=())
 
@@ -189,13 +190,11 @@ def _checked(row, columns, times, place):
     check_values(name, row, place)
     if not name:
         raise ManifestError(f"{place}: no record_id")
-    checked = ("record_id",) if times is None else ("record_id", columns[-1])
+    checked = ["record_id"] * (columns[-1] == "speaker")  # others: with their audio
+    checked += [columns[-1]] * (times is not None)
     for key in checked:
-        if row[key] and row[key].split() != [row[key]]:
-            raise ManifestError(
-                f"{place}: {key} {row[key]!r} has a space or a line break, which RTTM "
-                "files cannot hold. Rename it."
-            )
+        if row[key]:
+            check_name(row[key], key, place)
     if not row["wav"]:
         raise ManifestError(f"{place}: '{name}': no path of an audio file")
     return row

@@ -5,10 +5,11 @@ Authors
 """
 
 from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.tokenizers import SPECIALS, CharacterTokenizer
+from s3prl_sb.dataio.tokenizer import SPECIALS
+from s3prl_sb.dataio.tokenizers import CharacterTokenizer, MarkTokenizer
 
 
-def characters_of(texts):
+def characters_of(texts, marks=(), upper=True):
     """Returns the tokenizer of all characters of some texts, in upper case.
 
     Tokens are those of S3PRL's character encoder: ``<pad>``, the blank, ``<eos>``,
@@ -19,10 +20,15 @@ def characters_of(texts):
     ---------
     texts : iterable of str
         Texts of the training set.
+    marks : list of str
+        Words that are one token each, after the characters.
+    upper : bool
+        Whether to convert texts to upper case.
 
     Returns
     -------
     CharacterTokenizer
+        With marks, a :class:`~s3prl_sb.dataio.tokenizers.MarkTokenizer`.
 
     Raises
     ------
@@ -34,21 +40,27 @@ def characters_of(texts):
     >>> characters_of(["une été", "où"]).tokens[3:]
     [' ', 'E', 'N', 'O', 'T', 'U', 'É', 'Ù']
     """
-    characters = set()
+    characters, named = set(), set(marks)
     for text in texts:
-        characters.update(" ".join(text.upper().split()))
+        words = [" " if word in named else word for word in text.split()]
+        spelled = " ".join(words)
+        characters.update(spelled.upper() if upper else spelled)
     if not characters:
         raise ValueError("texts without any character")
-    return CharacterTokenizer(
-        characters="".join(sorted(characters)),
-        space=" " if " " in characters else None,
-        specials=SPECIALS,
-        end=["<eos>"],
-        unknown="<unk>",
-    )
+    options = {
+        "characters": "".join(sorted(characters)),
+        "space": " " if " " in characters else None,
+        "specials": SPECIALS,
+        "end": ["<eos>"],
+        "upper": upper,
+        "unknown": "<unk>",
+    }
+    if marks:
+        return MarkTokenizer(list(marks), **options)
+    return CharacterTokenizer(**options)
 
 
-def characters_in(save_folder):
+def characters_in(save_folder, marks=(), upper=True):
     """Returns the tokenizer of the characters of a prepared training set.
 
     The whole set counts, also where a part of it is trained on.
@@ -57,6 +69,8 @@ def characters_in(save_folder):
     ---------
     save_folder : str
         Folder with ``train.json``, whose records have ``text``.
+    marks, upper
+        See :func:`characters_of`.
 
     Returns
     -------
@@ -64,4 +78,5 @@ def characters_in(save_folder):
         See :func:`characters_of`.
     """
     records = manifest.read(manifest.paths_in(save_folder)["train"])
-    return characters_of(record["text"] for record in records.values())
+    texts = (record["text"] for record in records.values())
+    return characters_of(texts, marks, upper)

@@ -18,6 +18,7 @@ from s3prl_sb.storage.files import write_text
 from s3prl_sb.terminal.messages import excerpt
 
 EXAMPLE = "a 1 0.50 0.12 ah"
+SPACE = "%20"  # as :func:`ctm_lines` writes it
 ALTERNATIVES = ("<ALT_BEGIN>", "<ALT>", "<ALT_END>")
 
 Segments = Iterable[tuple[str, float, float]]
@@ -34,6 +35,7 @@ def ctm_rows(path: str | os.PathLike) -> list[tuple[str, str, float, float, int]
     Returns
     -------
     list of tuple
+        ``%20`` in recordings and labels is a space again, see :func:`ctm_lines`.
 
     Raises
     ------
@@ -68,7 +70,8 @@ def ctm_rows(path: str | os.PathLike) -> list[tuple[str, str, float, float, int]
         start = seconds(fields[2], "start", place)
         duration = seconds(fields[3], "duration", place)
         stop = round(start + duration, 6)  # sums of decimals are not exact
-        rows.append((fields[0], fields[4], start, stop, number))
+        recording, label = (each.replace(SPACE, " ") for each in (fields[0], fields[4]))
+        rows.append((recording, label, start, stop, number))
     return rows
 
 

@@ -37,7 +37,7 @@ from s3prl_sb.terminal.messages import excerpt
 OVERLAP = 1e-3  # seconds by which segments may overlap: times are often rounded
 TIMIT_RATE = 16000  # Hz, of the sample numbers in TIMIT's files
 IN_SAMPLES = (".phn", ".wrd")  # suffixes of TIMIT's files
-RECORDINGS = ("record_id", "recording", "filename", "wav", "id")
+RECORDINGS = ("record_id", "recording", "utterance", "filename", "wav", "id")
 LABELS = ("label", "event_label", "phone", "word", "speaker")
 LISTS = ("segments", "phones", "words")  # keys of records of recordings
 

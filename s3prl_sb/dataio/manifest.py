@@ -37,6 +37,7 @@ KEYS = ("wav", "duration", "start", "stop")
 STAMP = "prepare.json"  # written last: it marks a finished preparation
 TOLERANCE = 1e-3  # seconds: users' tables are often rounded to a millisecond
 SAME = 10_000  # texts of which one copy is kept while a manifest is read
+_ENDS = re.compile(r"\r\n|\r|\n")  # of lines
 SHAPE = 'A manifest is one object: {"id": {"wav": "path", "label": "..."}, ...}'
 
 
@@ -197,8 +198,12 @@ def read_text(path: str | PathLike) -> str:
 
 
 def lines(path: str | PathLike) -> Iterator[tuple[str, str]]:
-    """Yields the ("file:line", line) of each line of a text file that is not blank."""
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    """Yields the ("file:line", line) of each line of a text file that is not blank.
+
+    Only CR and LF end a line, as in an editor: texts of many languages have the other
+    characters that ``str.splitlines`` takes for ends, such as U+2028 and U+0085.
+    """
+    for number, line in enumerate(_ENDS.split(read_text(path)), 1):
         if line.strip():
             yield f"{path}:{number}", line
 

@@ -27,7 +27,7 @@ from s3prl_sb.dataio.speed import ChangeSpeed
 from s3prl_sb.errors import ManifestError
 
 if TYPE_CHECKING:
-    from s3prl_sb.dataio.tokenizers import Tokenizer
+    from s3prl_sb.dataio.tokenizer import Tokenizer
 
 __all__ = [
     "AddNoise",
@@ -154,7 +154,7 @@ class EncodeTokens(Pipe):
 
     Arguments
     ---------
-    tokenizer : s3prl_sb.dataio.tokenizers.Tokenizer
+    tokenizer : s3prl_sb.dataio.tokenizer.Tokenizer
         The tokenizer.
     key : str
         Item that holds the transcription.

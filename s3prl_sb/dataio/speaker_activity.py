@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from s3prl_sb.dataio.dataset import Pipe, loses_times
+from s3prl_sb.dataio.manifest import Records
 from s3prl_sb.dataio.pipes import ChangeSpeed, RandomCrop, UnfoldChunks
 from s3prl_sb.dataio.time_map import TimeMap
 from s3prl_sb.errors import ManifestError, UserError
@@ -79,14 +80,7 @@ class SpeakerActivity(Pipe):
 
     def add_to(self, dataset):
         """Adds the item ``activity``."""
-        for name, record in dataset.data.items():
-            count = len(record["speakers"])
-            if count > self.num_speakers:
-                raise ManifestError(
-                    f"'{name}' has {count} speakers ({', '.join(record['speakers'])}): "
-                    f"set num_speakers, now {self.num_speakers}, to the most that a "
-                    "recording has."
-                )
+        check_speakers(dataset.data, self.num_speakers)
         check_times(dataset.pipes)
         # SpeechBrain needs the names of all keys
         keys = ["duration", "start", "segments", "speakers", "regions", "time_map"]
@@ -115,6 +109,31 @@ class SpeakerActivity(Pipe):
         samples = (round(time * self.sample_rate) for time in times)
         first, last = (round(sample / self.stride) for sample in samples)
         return slice(max(first, 0), max(last, 0))
+
+
+def check_speakers(records: Records, num_speakers: int) -> None:
+    """Checks that no recording has more speakers than there are tracks.
+
+    Arguments
+    ---------
+    records : dict
+        ``{id: record}``.
+    num_speakers : int
+        Number of tracks.
+
+    Raises
+    ------
+    ManifestError
+        Names a recording with more.
+    """
+    for name, record in records.items():
+        count = len(record["speakers"] or ())
+        if count > num_speakers:
+            raise ManifestError(
+                f"'{name}' has {count} speakers ({', '.join(record['speakers'])}): "
+                f"set num_speakers, now {num_speakers}, to the most that a "
+                "recording has."
+            )
 
 
 def check_times(pipes):

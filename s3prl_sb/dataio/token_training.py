@@ -115,7 +115,7 @@ def trained_tokenizer(save_folder, texts, kind, size, name="tokens"):
 
     Returns
     -------
-    s3prl_sb.dataio.tokenizers.Tokenizer
+    s3prl_sb.dataio.tokenizer.Tokenizer
     """
     path = Path(save_folder) / f"{name}.json"
     wanted = digest([list(texts), kind, size])

@@ -9,6 +9,7 @@ The class that :func:`load` returns depends on the task:
 
 ===============  ===========================================================
 KS, SID, ER      :class:`~s3prl_sb.inference.classifier.Classifier`
+HEAR/scene       the same, or :class:`~s3prl_sb.inference.tagger.Tagger`
 IC               :class:`~s3prl_sb.inference.intents.IntentClassifier`
 PR, ASR          :class:`~s3prl_sb.inference.transcriber.Transcriber`
 ST               :class:`~s3prl_sb.inference.translator.Translator`
@@ -19,6 +20,7 @@ SE               :class:`~s3prl_sb.inference.separator.Enhancer`
 SS               :class:`~s3prl_sb.inference.separator.Separator`
 VC               :class:`~s3prl_sb.inference.converter.Converter`
 QbE              :class:`~s3prl_sb.inference.searcher.Searcher`
+recognition      :class:`~s3prl_sb.inference.recognizer.Recognizer`
 ===============  ===========================================================
 
 The method ``from_hparams`` of these classes loads it too. Its YAML is data: code that

@@ -6,6 +6,7 @@ Authors
 
 from s3prl_sb.dataio.rttm import rttm_lines
 from s3prl_sb.dataio.speaker_activity import decide, segments
+from s3prl_sb.dataio.timeline import Item, ordered
 from s3prl_sb.inference.pretrained import Probabilities, SpeechModel
 from s3prl_sb.inference.recording_ids import recording_ids
 
@@ -82,6 +83,10 @@ class Diarizer(SpeechModel):
     def line(self, record):
         """Returns lines of RTTM."""
         return "\n".join(rttm_lines(record["recording"], record["segments"]))
+
+    def timeline(self, record):
+        """Returns the turns of a record, see :meth:`SpeechModel.timeline`."""
+        return ordered(Item("speaker", *segment) for segment in record["segments"])
 
     def files(self, records):
         """Returns ``hyp.rttm``."""

@@ -8,6 +8,7 @@ import torch
 
 from s3prl_sb.dataio.ctm import ctm_lines
 from s3prl_sb.dataio.frame_labels import FrameLabels, frame_segments
+from s3prl_sb.dataio.timeline import Item, ordered
 from s3prl_sb.inference.pretrained import Probabilities, SpeechModel
 from s3prl_sb.inference.recording_ids import recording_ids
 from s3prl_sb.lobes.time_alignment import align
@@ -164,6 +165,13 @@ class FrameLabeller(SpeechModel):
         if "label" in record:
             return f"{record['wav']}\t{record['label']}\t{record['score']:.3f}"
         return "\n".join(ctm_lines(record["recording"], record["segments"]))
+
+    def timeline(self, record):
+        """Returns the segments of a record as events, see
+        :meth:`SpeechModel.timeline`."""
+        if "segments" not in record:
+            return super().timeline(record)
+        return ordered(Item("event", *segment) for segment in record["segments"])
 
     def files(self, records):
         """Returns ``hyp.ctm`` if the task has labels in time."""

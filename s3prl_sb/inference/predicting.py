@@ -10,6 +10,7 @@ from pathlib import Path
 
 from s3prl_sb import inference
 from s3prl_sb.audio.audio_names import as_id
+from s3prl_sb.dataio.timeline import FORMATS
 from s3prl_sb.errors import UserError, without_secrets
 from s3prl_sb.startup import devices
 from s3prl_sb.storage.csv_files import csv_text
@@ -23,7 +24,9 @@ class PlaceError(UserError, ValueError):
     """A folder that predictions cannot be written to."""
 
 
-def predict(folder, paths, device="auto", as_json=False, output=None):
+def predict(
+    folder, paths, device="auto", as_json=False, output=None, form=None, draw=None
+):
     """Prints the predictions of a model for audio files.
 
     Arguments
@@ -39,6 +42,11 @@ def predict(folder, paths, device="auto", as_json=False, output=None):
     output : str, optional
         Folder for ``predictions.json``, ``predictions.csv`` and the files of the task:
         ``hyp.txt`` with texts, ``hyp.rttm`` with speakers, waveforms.
+    form : str, optional
+        Format to print timelines in, of :data:`s3prl_sb.dataio.timeline.FORMATS`,
+        instead of text.
+    draw : callable, optional
+        Function of the timeline of each file.
 
     Returns
     -------
@@ -64,9 +72,19 @@ def predict(folder, paths, device="auto", as_json=False, output=None):
             for key, value in record.items()
         }
         records.append(record)
-        text = json.dumps(record, ensure_ascii=False) if as_json else model.line(record)
-        if text:
-            print(text, flush=as_json)
+        if form is None:
+            text = model.line(record)
+            if as_json:
+                text = json.dumps(record, ensure_ascii=False)
+            if text:
+                print(text, flush=as_json)
+        else:
+            model.timeline(record)  # fails before the next file is read
+        if draw is not None:
+            draw(model.timeline(record))
+    if form is not None:
+        timelines = {each["recording"]: model.timeline(each) for each in records}
+        print(FORMATS[form](timelines), end="")
     if output is not None:
         write(model, records, Path(output))
     return len(bad)

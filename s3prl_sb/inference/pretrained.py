@@ -15,6 +15,7 @@ from speechbrain.utils.fetching import LocalStrategy
 
 from s3prl_sb.audio.waveforms import batched
 from s3prl_sb.dataio.dataset import ManifestDataset, changes_audio
+from s3prl_sb.dataio.timeline import Timeline
 from s3prl_sb.errors import UserError
 from s3prl_sb.foreign.trust import require_address
 from s3prl_sb.inference.reading import check_all_loaded, read
@@ -48,6 +49,10 @@ class Probabilities(NamedTuple):
 
 class NoProbabilities(UserError, ValueError):
     """A model whose prediction consists of no probabilities of classes."""
+
+
+class NoTimeline(UserError, ValueError):
+    """A model whose prediction has no times."""
 
 
 class SpeechModel(Pretrained):
@@ -326,6 +331,28 @@ class SpeechModel(Pretrained):
         str
         """
         raise NotImplementedError
+
+    def timeline(self, record: dict) -> Timeline:
+        """Returns one of :meth:`records` as a timeline.
+
+        Arguments
+        ---------
+        record : dict
+            A record; it has a ``recording``.
+
+        Returns
+        -------
+        list of Item
+
+        Raises
+        ------
+        NoTimeline
+            If the model predicts nothing with times.
+        """
+        raise NoTimeline(
+            f"A {type(self).__name__} predicts no timeline: leave out --format, --plot "
+            "and --html. s3prl-sb predict prints what it does predict."
+        )
 
     def files(self, records: list[dict]) -> dict[str, str]:
         """Returns further files of a task, in its usual formats, in addition to

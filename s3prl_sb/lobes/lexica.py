@@ -110,7 +110,7 @@ def check_lexicon(lexicon, tokenizer):
     ---------
     lexicon : str
         Path of the lexicon.
-    tokenizer : s3prl_sb.dataio.tokenizers.Tokenizer
+    tokenizer : s3prl_sb.dataio.tokenizer.Tokenizer
         Tokenizer with the valid tokens.
 
     Returns

@@ -32,6 +32,9 @@ class SpecAugment(torch.nn.Module):
         Number of zeroed spans of frames.
     time_width : list of int
         Range of the length of a span in frames; the upper end is excluded.
+    time_share : float, optional
+        Share of the frames of an utterance that a span is shorter than, instead of
+        ``time_width``.
 
     Note
     ----
@@ -55,14 +58,18 @@ class SpecAugment(torch.nn.Module):
         channel_width=(0, 50),
         time_masks=2,
         time_width=(0, 40),
+        time_share=None,
     ):
         super().__init__()
+        if time_share is not None and not 0 < time_share <= 1:
+            raise ValueError(f"time_share is above 0 and at most 1, not {time_share}")
         for name, width in (("channel", channel_width), ("time", time_width)):
             if not 0 <= width[0] < width[1]:
                 raise ValueError(f"{name}_width is 0 <= lowest < end, not {width}")
         self.warp_window = warp_window
         self.channel_masks, self.channel_width = channel_masks, channel_width
         self.time_masks, self.time_width = time_masks, time_width
+        self.time_share = time_share
 
     def forward(self, features: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
         """Returns randomly augmented features.
@@ -84,7 +91,10 @@ class SpecAugment(torch.nn.Module):
         if self.warp_window:
             pairs = zip(features, true.tolist())
             features = torch.stack([self._warp(x, n) for x, n in pairs])
-        spans = self._masks(true, frames, self.time_masks, self.time_width)
+        time_width = self.time_width
+        if self.time_share is not None:
+            time_width = (0, (self.time_share * true).long()[:, None, None])
+        spans = self._masks(true, frames, self.time_masks, time_width)
         masked = spans.to(features.device) | ~frame_mask(features, lens)
         sizes = torch.full_like(true, size)
         bands = self._masks(sizes, size, self.channel_masks, self.channel_width)
@@ -101,7 +111,9 @@ class SpecAugment(torch.nn.Module):
         return torch.cat([warp(x[:true], center, moved), x[true:]])
 
     def _masks(self, limits, length, count, width):
-        """Returns [batch, length], bool: ``count`` masks within each limit."""
+        """Returns [batch, length], bool: ``count`` masks within each limit.
+
+        The upper end of ``width`` may be a tensor, [batch, 1, 1]."""
         random = torch.rand(2, len(limits), count, 1)
         widths = width[0] + (random[0] * (width[1] - width[0])).long()
         widths = widths.minimum(limits[:, None, None])

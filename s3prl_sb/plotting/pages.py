@@ -11,7 +11,7 @@ import base64
 import html
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from s3prl_sb.audio.loading import load_waveform
 from s3prl_sb.errors import printable
@@ -97,9 +97,9 @@ def write_pages(
         with open(part.path, "w", encoding="utf-8") as file:
             file.write(HEAD.format(title=name))
             sound = Path(folder, "sound.flac")
-            _write_sound(sound, picture.path, start, stop)
+            write_sound(sound, picture.path, start, stop)
             file.write('<audio controls src="data:audio/flac;base64,')
-            _encode(sound, file)
+            encode(sound, file)
             file.write('"></audio></header>\n')
             sound.unlink()
             for first, last in progress.bar(limits(start, stop), desc="pages"):
@@ -110,7 +110,7 @@ def write_pages(
                 place = {"left": f"{left:.5f}", "width": f"{width:.5f}"}
                 times = {"start": f"{first:g}", "stop": f"{last:g}", "end": f"{end:g}"}
                 file.write(PICTURE.format(**times, **place))
-                _encode(png, file)
+                encode(png, file)
                 file.write('"></div>\n')
             file.write(SCRIPT.format(first=start))
         part.publish()
@@ -138,8 +138,18 @@ def limits(start: float, stop: float) -> list[tuple[float, float]]:
     return list(zip(bounds, [*bounds[1:], stop]))
 
 
-def _write_sound(path, wav, start, stop):
-    """Writes the sound as FLAC, a block at a time."""
+def write_sound(path: Path, wav: Path, start: float, stop: float) -> None:
+    """Writes the sound of an excerpt as FLAC, a block at a time.
+
+    Arguments
+    ---------
+    path : pathlib.Path
+        File to write.
+    wav : pathlib.Path
+        Audio file.
+    start, stop : float
+        Seconds.
+    """
     import soundfile
 
     with soundfile.SoundFile(path, "w", SOUND_RATE, 1, "PCM_16", format="FLAC") as file:
@@ -151,8 +161,8 @@ def _write_sound(path, wav, start, stop):
             first = last
 
 
-def _encode(path, file):
-    """Writes the content of a file in base64."""
+def encode(path: Path, file: IO[str]) -> None:
+    """Writes the content of a file in base64 to an open text file."""
     with open(path, "rb") as content:
         while piece := content.read(CODED):
             file.write(base64.b64encode(piece).decode())

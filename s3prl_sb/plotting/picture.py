@@ -16,17 +16,20 @@ import torch
 
 from s3prl_sb.audio.headers import audio_info
 from s3prl_sb.audio.loading import load_waveform
+from s3prl_sb.brains.timeline_plot import SECOND, lanes
 from s3prl_sb.dataio import label_files
+from s3prl_sb.dataio.timeline import TYPES, Item
 from s3prl_sb.errors import UserError
 from s3prl_sb.lobes.featurizer import chosen_layers
 from s3prl_sb.lobes.networks.attention_maps import AttentionError, AttentionMaps
-from s3prl_sb.plotting import panels
+from s3prl_sb.plotting import panels, timeline_panels
 from s3prl_sb.plotting.pages import write_pages
-from s3prl_sb.plotting.sheet import Sheet
+from s3prl_sb.plotting.sheet import WIDTH, Sheet
 
 SHOWN = ("states", "similarity", "attention")
 RATE = 16000  # Hz, of waveform and spectrogram without an upstream
 CONTEXT = 1.0  # seconds
+WIDEST = 32.0  # inches of the time axis
 LONGEST = 60.0  # seconds of a PNG
 
 
@@ -55,6 +58,9 @@ class Picture:
     segments : list of (str, float, float), optional
         Labels to draw under the axis: label, start and stop in seconds, sorted by
         start, see :func:`read_segments`.
+    timeline : list of Item, optional
+        Turns, words and events to draw in rows under the spectrogram. The picture is as
+        wide as words need.
 
     Example
     -------
@@ -75,6 +81,7 @@ class Picture:
         layers: Sequence[int] | None = None,
         heads: Sequence[int] | None = None,
         segments: Sequence[tuple[str, float, float]] | None = None,
+        timeline: Sequence[Item] | None = None,
     ):
         if upstream is None and model is not None:
             upstream = model.mods["upstream"]
@@ -82,6 +89,7 @@ class Picture:
             raise PictureError("Hidden states are of an upstream: name it, --upstream.")
         self.path, self.upstream, self.model = Path(path), upstream, model
         self.show, self.heads, self.segments = show, heads, segments
+        self.timeline = timeline
         if upstream is not None:
             wanted = "all" if layers is None else layers
             self.layers = chosen_layers(upstream.num_layers, wanted)
@@ -113,6 +121,36 @@ class Picture:
             If the output is of another format, the excerpt is too long for it or not in
             the file.
         """
+        first, last = self.check(output, start, stop)
+        title = title or self.path.name
+        if Path(output).suffix.lower() == ".html":
+            write_pages(output, self, first, last, title)
+        else:
+            self.sheet(first, last).save(Path(output), title)
+
+    def check(
+        self,
+        output: str | os.PathLike,
+        start: float | None = None,
+        stop: float | None = None,
+    ) -> tuple[float, float]:
+        """Checks that an excerpt can be drawn.
+
+        Arguments
+        ---------
+        output, start, stop
+            See :meth:`save`.
+
+        Returns
+        -------
+        start, stop : float
+            Limits in seconds.
+
+        Raises
+        ------
+        PictureError
+            See :meth:`save`.
+        """
         first, last = start or 0.0, self.duration if stop is None else stop
         if not 0 <= first < min(last, self.duration):
             raise PictureError(
@@ -120,19 +158,16 @@ class Picture:
                 f"{first:g} to {last:g} s."
             )
         last = min(last, self.duration)
-        title = title or self.path.name
         ending = Path(output).suffix.lower()
-        if ending == ".html":
-            write_pages(output, self, first, last, title)
-        elif ending != ".png":
+        if ending not in (".png", ".html"):
             raise PictureError(f"'{output}' is neither .png nor .html.")
-        elif last - first > LONGEST:
+        if ending == ".png" and last - first > LONGEST:
             raise PictureError(
                 f"{last - first:.0f} s are too long for a PNG, which shows up to "
-                f"{LONGEST:.0f} s: choose --start and --stop, or --output with .html."
+                f"{LONGEST:.0f} s: draw an excerpt (--start and --stop of s3prl-sb "
+                "plot), or write HTML."
             )
-        else:
-            self.sheet(first, last).save(Path(output), title)
+        return first, last
 
     def sheet(self, start: float, stop: float, axis: float | None = None) -> Sheet:
         """Computes the picture of an excerpt.
@@ -148,7 +183,7 @@ class Picture:
         -------
         Sheet
         """
-        sheet = Sheet(start, axis or stop)
+        sheet = Sheet(start, axis or stop, self._width(start, axis or stop))
         early, late = max(0.0, start - CONTEXT), min(self.duration, stop + CONTEXT)
         around = load_waveform(self.path.stem, str(self.path), early, late, self.rate)
         first = round((start - early) * self.rate)
@@ -164,6 +199,7 @@ class Picture:
         prediction = None if self.model is None else self._prediction(limits)
         if prediction is not None and prediction.seconds is not None:
             self._add_over_time(sheet, prediction, limits)
+        self._add_timeline(sheet, start, stop)
         if self.segments is not None:
             segments = [s for s in self.segments if s[1] < stop and s[2] > start]
             count = max(panels.lanes_of(segments), default=0) + 1
@@ -177,6 +213,24 @@ class Picture:
                 height, lambda axes: panels.bars(axes, values, names), has_time=False
             )
         return sheet
+
+    def _width(self, start, stop):
+        """Returns the width in inches: words of a timeline need room."""
+        wide = 0.0 if self.timeline is None else SECOND * (stop - start)
+        return min(max(WIDTH, wide), WIDEST)
+
+    def _add_timeline(self, sheet, start, stop):
+        """Adds a panel with the rows of each type of items."""
+        if self.timeline is None:
+            return
+        items = [i for i in self.timeline if i.start < stop and i.stop > start]
+        rows = lanes(self.timeline)
+        people = list(dict.fromkeys(name for kind, name in rows if kind != "event"))
+        for kind in TYPES:
+            own = [lane for lane in rows if lane[0] == kind]
+            if own:
+                drawn = _drawn(timeline_panels.items, items, own, people, sheet)
+                sheet.panel(0.22 * len(own), drawn)
 
     def _add_states(self, sheet, around, limits):
         """Adds heat maps, similarities and attention maps."""

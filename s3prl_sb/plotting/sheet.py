@@ -28,6 +28,8 @@ class Sheet:
     ---------
     start, stop : float
         Limits of the time axis, seconds.
+    width : float
+        Inches of the time axis.
 
     Example
     -------
@@ -36,8 +38,8 @@ class Sheet:
     >>> # sheet.save("a.png", "A line")
     """
 
-    def __init__(self, start: float, stop: float):
-        self.start, self.stop = start, stop
+    def __init__(self, start: float, stop: float, width: float = WIDTH):
+        self.start, self.stop, self.width = start, stop, width
         self._panels: list[tuple[float, Draw, bool]] = []
         self._squares: list[Draw] = []
 
@@ -93,7 +95,7 @@ class Sheet:
         gaps.append(BELOW)
         height = sum(tall for tall, _, _ in self._panels) + sum(gaps)
         height += rows * (SIDE + BELOW)
-        figure = Figure(figsize=(WIDTH, height))
+        figure = Figure(figsize=(self.width, height))
         top, axes = height, []
         for (tall, draw, has_time), gap in zip(self._panels, gaps):
             top -= tall
@@ -112,10 +114,15 @@ class Sheet:
             row, column = divmod(number, ACROSS)
             bottom = top - SIDE - row * (SIDE + BELOW)
             left = column * (SIDE + BESIDE)
-            place = (left / WIDTH, bottom / height, SIDE / WIDTH, SIDE / height)
+            place = (
+                left / self.width,
+                bottom / height,
+                SIDE / self.width,
+                SIDE / height,
+            )
             axes.append(figure.add_axes(place))
             draw(axes[-1])
         finish(axes[0], Path(path), title, bare=False)
         box = figure.get_tightbbox(FigureCanvasAgg(figure).get_renderer())
         whole = box.width + 2 * PADDING
-        return (PADDING - box.x0) / whole, WIDTH / whole
+        return (PADDING - box.x0) / whole, self.width / whole

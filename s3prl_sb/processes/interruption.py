@@ -14,7 +14,7 @@ import threading
 COMPUTES = False
 
 #: Verbs that resume when they are started again.
-RESUMES = {"superb", "extract", "download", "run"}
+RESUMES = {"bench", "superb", "extract", "download", "run"}
 #: Verbs that start from the beginning, and leave no partial output.
 AGAIN = {"convert", "export", "toy"}
 #: Name of the handler of Ctrl-C while a recipe imports its modules.

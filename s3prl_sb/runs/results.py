@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from s3prl_sb.errors import UserError
-from s3prl_sb.runs.tasks import metrics_of
+from s3prl_sb.runs.suite_tasks import metrics_of
 from s3prl_sb.storage.files import FileError, naming, read_json
 from s3prl_sb.terminal import quantities
 from s3prl_sb.terminal.messages import few

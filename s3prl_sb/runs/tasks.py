@@ -1,7 +1,4 @@
-"""The tasks of SUPERB and of SUPERB-SG, with their metrics and units.
-
-Papers: Yang et al., "SUPERB", https://arxiv.org/abs/2105.01051; Tsai et al.,
-"SUPERB-SG", https://arxiv.org/abs/2203.06849.
+"""Tasks of benchmarks, and their metrics with units.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -9,6 +6,9 @@ Authors
 
 import difflib
 from typing import NamedTuple
+
+#: Results do not depend on this module, see :mod:`s3prl_sb.identity.code`.
+COMPUTES = False
 
 
 class Metric(NamedTuple):
@@ -42,113 +42,25 @@ class Metric(NamedTuple):
         return f"{self.title}{unit} {'↑' if self.higher else '↓'}"
 
 
-def recipe(task):
-    """Returns the name of a task's recipe.
+class Task(NamedTuple):
+    """A task of a suite: a recipe, with the keys and the metrics of the suite.
 
-    Example
-    -------
-    >>> recipe("KS")
-    'SUPERB/KS'
+    ``name`` is unique in its suite, ``recipe`` one of
+    :func:`s3prl_sb.resources.recipe_files`. ``keys`` are those of the recipe that the
+    suite sets; ``toy``, those for a toy corpus, whose name is ``corpus``. ``parts``:
+    the key of a recipe that is several runs in one, such as ``fold``, to its values.
+    ``needs``: an extra to the packages of the metrics. ``utterances``: sizes of the
+    sets of the real corpus, where the recipe does not say them.
     """
-    return f"SUPERB/{task}"
 
-
-#: The ten tasks of SUPERB to metrics, in the order of its table. A run may lack some.
-SUPERB = {
-    "PR": [Metric("per", "PER", False)],
-    "KS": [Metric("accuracy", "Acc", True)],
-    "IC": [Metric("accuracy", "Acc", True)],
-    "SID": [Metric("accuracy", "Acc", True)],
-    "ER": [Metric("accuracy", "Acc", True)],
-    "ASR": [
-        Metric("wer", "WER", False),
-        Metric("wer_lm", "WER LM", False, optional=True),
-    ],
-    "QbE": [Metric("mtwv", "MTWV", True, 1.0, 4, "")],
-    "SF": [
-        Metric("slot_type_f1", "F1", True),
-        Metric("slot_value_cer", "CER", False),
-    ],
-    "ASV": [Metric("eer", "EER", False)],
-    "SD": [Metric("der", "DER", False)],
-}
-#: The five of SUPERB-SG, likewise.
-SUPERB_SG = {
-    "ST": [Metric("bleu", "BLEU", True, 1.0, 2, "")],
-    "OOD-ASR": [Metric("error_rate", "WER", False)],
-    "VC": [
-        Metric("mcd", "MCD", False, 1.0, 2, "dB"),
-        Metric("wer", "WER", False, optional=True),  # by an ASR model
-        Metric("acceptance", "ASV", True, optional=True),  # by an ASV model
-    ],
-    "SS": [Metric("si_sdr_improvement", "SI-SDRi", True, 1.0, 2, "dB")],
-    "SE": [
-        Metric("pesq", "PESQ", True, 1.0, 2, ""),
-        Metric("stoi", "STOI", True),
-    ],
-}
-#: Names of groups to the tasks in them, each a block of the table.
-GROUPS = {"all": SUPERB, "sg": SUPERB_SG}
-TASKS = {**SUPERB, **SUPERB_SG}
-
-
-def metrics_of(name):
-    """Returns the metrics of a recipe.
-
-    Arguments
-    ---------
-    name : str or None
-        Name of the recipe. A variant has the metrics of its task.
-
-    Returns
-    -------
-    list of Metric
-        Empty for a task that is in neither benchmark.
-
-    Example
-    -------
-    >>> [metric.key for metric in metrics_of("SUPERB/KS")], metrics_of("digits")
-    (['accuracy'], [])
-    """
-    base = "/".join((name or "").split("/")[:2])
-    return next((TASKS[task] for task in TASKS if recipe(task) == base), [])
-
-
-def find_tasks(names):
-    """Returns tasks by name, in the table's order.
-
-    Arguments
-    ---------
-    names : list of str
-        Names in upper or lower case, of tasks and of groups: "all" selects SUPERB's
-        ten, "sg" SUPERB-SG's five.
-
-    Returns
-    -------
-    list of str
-
-    Raises
-    ------
-    ValueError
-        For an unknown name; names similar ones.
-
-    Example
-    -------
-    >>> find_tasks(["qbe", "PR"]), len(find_tasks(["all"]))
-    (['PR', 'QbE'], 10)
-    """
-    known = {task.lower(): [task] for task in TASKS}
-    known |= {name: [t for t in TASKS if t in GROUPS[name]] for name in GROUPS}
-    names = [part for name in names for part in str(name).split(",")]
-    names = [name.strip() for name in names if name.strip()]
-    if not names:
-        groups = " and ".join(GROUPS)
-        raise ValueError(f"no task is named. There are: {', '.join(TASKS)}, {groups}.")
-    for name in names:
-        if name.lower() not in known:
-            raise ValueError(unknown("task", name, [*TASKS, *GROUPS]))
-    chosen = {task for name in names for task in known[name.lower()]}
-    return [task for task in TASKS if task in chosen]
+    name: str
+    recipe: str
+    metrics: list[Metric]
+    keys: dict = {}
+    toy: dict | None = None
+    parts: dict = {}
+    needs: dict = {}
+    utterances: dict = {}
 
 
 def unknown(what, name, choices):

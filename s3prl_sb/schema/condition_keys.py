@@ -8,8 +8,8 @@ from s3prl_sb.schema.declarations import KeysError, shared
 from s3prl_sb.terminal.messages import near
 
 #: Key of a recipe's YAML that says what is learned: ``{are: classes}``, or tokens,
-#: texts, segments, frames, values, waveforms or occurrences; ``one_per: utterance`` if
-#: all frames of an utterance have the same label.
+#: texts, segments, scenes, frames, values, waveforms or occurrences;
+#: ``one_per: utterance`` if all frames of an utterance have the same label.
 LABELS = "__labels"
 #: Mappings with the entries that each of them needs.
 NEEDED = {"noise": "snr", "reverb": "folder"}
@@ -31,6 +31,10 @@ REFUSED = {
     "segments": {
         "chunk_seconds": "the recipe has chunks already, of chunk_frames",
         "test_speed": "the true segments of the test stay where they are",
+        "train_per_class": NO_CLASSES,
+    },
+    "scenes": {
+        "test_speed": "the true times of the test stay where they are",
         "train_per_class": NO_CLASSES,
     },
     "values": {"train_per_class": NO_CLASSES},

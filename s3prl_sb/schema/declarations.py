@@ -15,6 +15,7 @@ from s3prl_sb.errors import UserError
 from s3prl_sb.hyperyaml.nodes import line_of, shown, tag
 from s3prl_sb.schema import kinds
 from s3prl_sb.storage.files import naming, read_text
+from s3prl_sb.storage.yaml_texts import own_yaml_of
 
 TABLE = "keys.yaml"  # in the folder of the recipes
 #: Words of a declaration whose fields have other names.
@@ -268,12 +269,9 @@ def declared(table, file, before=None):
 
 @functools.lru_cache(maxsize=None)
 def _table():
-    import ruamel.yaml
-
     text = read_text(_place())
-    # Every start reads it: the parser in C takes a tenth of the time.
     with naming(_place(), "the keys of recipes"):
-        return ruamel.yaml.YAML(typ="safe").load(text)
+        return own_yaml_of(text)  # every start reads it
 
 
 def _place():

@@ -74,7 +74,7 @@ def named_heads(labels: str | None = None) -> dict[str, NamedHead]:
     Example
     -------
     >>> list(named_heads("tokens"))[:4]
-    ['linear', 'single_linear', 'mlp', 'concat']
+    ['linear', 'single_linear', 'mlp', 'hear_mlp']
     >>> named_heads()["ecapa"].kinds
     ['utterances']
     """

@@ -113,7 +113,7 @@ def scored(folder, options, rest=()):
     device = devices.chosen(options.get("device") or devices.AUTO)
     results = read_json(folder / RESULTS, "the results of a run", kind=dict)
     task = results.get("task")
-    brain_class = measuring.brain_of(task)
+    measuring.brain_of(task)  # an unknown one is an error now
     asked = conditions.asked(task, rest)
     output = options.get("output") or settings.place(folder, options, asked)
     settings.check_place(output)
@@ -129,6 +129,7 @@ def scored(folder, options, rest=()):
         logger.warning("%s", warning)
     overrides = {key: changes[key] for key in settings.DECODING if key in changes}
     model = inference.load(folder, overrides=overrides, run_opts={"device": device})
+    brain_class = measuring.brain_of(task, model)
     hparams = settings.keys(task, changes, model, results, output)
     test_pipes(hparams)  # made once, so that their errors are raised now
     output.mkdir(parents=True, exist_ok=True)

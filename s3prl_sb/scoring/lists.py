@@ -8,28 +8,34 @@ import runpy
 from pathlib import Path
 
 from s3prl_sb import resources
+from s3prl_sb.analysis.item_tables import load_item_table
 from s3prl_sb.corpora.conversion_tables import load_conversion_table
 from s3prl_sb.corpora.fluent_speech_commands import load_intent_table
 from s3prl_sb.corpora.lexicon import load_phone_tables
 from s3prl_sb.corpora.quesst14 import load_query_tables, read_trials
 from s3prl_sb.corpora.recordings import check_speech
+from s3prl_sb.corpora.scenes import load_scene_table
 from s3prl_sb.corpora.segment_tables import load_segment_table
 from s3prl_sb.corpora.voxceleb1_asv import trial_lists
 from s3prl_sb.dataio import manifest, trials
+from s3prl_sb.dataio.clip_labels import load_clip_table
 from s3prl_sb.dataio.slots import check_tagged
 from s3prl_sb.dataio.source_tables import load_source_table
 from s3prl_sb.dataio.tables import load_table
 from s3prl_sb.dataio.translations import load_translation_table
 from s3prl_sb.dataio.utterance_values import load_value_table
 from s3prl_sb.inference.classifier import Classifier
+from s3prl_sb.inference.comparer import Comparer
 from s3prl_sb.inference.converter import Converter
 from s3prl_sb.inference.diarizer import Diarizer
 from s3prl_sb.inference.frame_labeller import FrameLabeller
 from s3prl_sb.inference.intents import IntentClassifier
+from s3prl_sb.inference.recognizer import Recognizer
 from s3prl_sb.inference.regressor import Regressor
 from s3prl_sb.inference.searcher import Searcher
 from s3prl_sb.inference.separator import Separator
 from s3prl_sb.inference.slot_filler import SlotFiller
+from s3prl_sb.inference.tagger import Tagger
 from s3prl_sb.inference.transcriber import Transcriber
 from s3prl_sb.inference.translator import Translator
 from s3prl_sb.inference.verifier import SpeakerVerifier
@@ -86,12 +92,18 @@ def read(model, brain_class, hparams):
         is_multi_label = model.hparams.threshold is not None
         records = load_segment_table(table, "label", overlaps=is_multi_label)
         check_speech({TEST: records}, {TEST: table})
+    elif isinstance(model, Recognizer):
+        records = load_scene_table(table)
+    elif isinstance(model, Comparer):
+        records = load_item_table(table, hparams.get("test_items"))
     elif isinstance(model, Separator):
         records = load_source_table(table, model.hparams.num_sources)
     elif isinstance(model, Converter):
         records = load_conversion_table(table)
     elif isinstance(model, Regressor):
         records = load_value_table(table, list(model.hparams.values))
+    elif isinstance(model, Tagger):
+        records = load_clip_table(table)
     elif isinstance(model, IntentClassifier):
         records = load_intent_table(table, list(model.hparams.slots))
     elif isinstance(model, SlotFiller):
@@ -106,7 +118,7 @@ def read(model, brain_class, hparams):
             model.tokenizer.arguments["symbols"],
         )[TEST]
     elif isinstance(model, Transcriber):
-        records = load_table(table, ("text",))
+        records = load_table(table, brain_class.columns)
     elif isinstance(model, Translator):
         records = load_translation_table(table, (hparams["target"],))
     elif isinstance(model, (Classifier, FrameLabeller)):

@@ -8,33 +8,43 @@ import math
 import runpy
 
 from s3prl_sb import resources
+from s3prl_sb.analysis.discrimination import DiscriminationBrain
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.conversion_parts import vocoder_of
+from s3prl_sb.brains.events import DECODING
 from s3prl_sb.brains.frames import frame_pipes
 from s3prl_sb.brains.labels import category_pipe
 from s3prl_sb.brains.masking import KEYS, mixture_pipes
+from s3prl_sb.brains.multi_label import MultiLabelBrain
+from s3prl_sb.brains.recognition import CHOSEN
+from s3prl_sb.brains.recognition_data import scene_pipes
 from s3prl_sb.brains.regression import value_keys
 from s3prl_sb.brains.retrieval import SETTINGS, RetrievalBrain
 from s3prl_sb.brains.seq2seq import text_pipes
-from s3prl_sb.dataio import conditions
+from s3prl_sb.brains.untrained import UntrainedBrain
+from s3prl_sb.dataio import clip_labels, conditions
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.enrolled_speakers import EnrolledSpeaker
 from s3prl_sb.dataio.frame_labels import labels_of
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.pipes import EncodeTokens
+from s3prl_sb.dataio.scene_labels import event_labels_of
 from s3prl_sb.dataio.slots import with_slots
 from s3prl_sb.dataio.speaker_activity import SpeakerActivity
 from s3prl_sb.dataio.target_spectrogram import TargetSpectrogram
 from s3prl_sb.dataio.utterance_values import UtteranceValues
 from s3prl_sb.inference.converter import Converter
 from s3prl_sb.inference.diarizer import Diarizer
+from s3prl_sb.inference.event_detector import EventDetector
 from s3prl_sb.inference.frame_labeller import FrameLabeller
 from s3prl_sb.inference.intents import IntentClassifier
 from s3prl_sb.inference.judges import Judges
+from s3prl_sb.inference.recognizer import Recognizer
 from s3prl_sb.inference.regressor import Regressor
 from s3prl_sb.inference.separator import MASKS, Separator
 from s3prl_sb.inference.slot_filler import SlotFiller
 from s3prl_sb.inference.speaker_embedding import embedded, enrolled
+from s3prl_sb.inference.tagger import Tagger
 from s3prl_sb.inference.transcriber import Transcriber
 from s3prl_sb.inference.translator import Translator
 from s3prl_sb.inference.verifier import SpeakerVerifier
@@ -44,13 +54,16 @@ from s3prl_sb.startup.configuration import RecipeError
 TEXT = ["id", "sig", "tokens_list", "tokens", "reference"]
 
 
-def brain_of(task):
+def brain_of(task, model=None):
     """Returns the Brain class of a recipe.
 
     Arguments
     ---------
     task : str
         Name such as "SUPERB/KS", or that of a variant: "TIMIT/phones/concat".
+    model : s3prl_sb.inference.pretrained.SpeechModel, optional
+        The loaded model, for a recipe with a Brain for each kind of labels. Default:
+        the first Brain.
 
     Returns
     -------
@@ -69,14 +82,16 @@ def brain_of(task):
             f"scored. There are: {', '.join(recipes)}."
         )
     script = runpy.run_path(str(recipes[task] / "train.py"), run_name="a_recipe")
-    return next(
+    brains = [
         made
         for made in script.values()
         if isinstance(made, type)
-        and issubclass(made, (SSLBrain, RetrievalBrain))
+        and issubclass(made, (SSLBrain, UntrainedBrain))
         and getattr(made, "task", None) == task
         and made.__module__ == "a_recipe"
-    )
+    ]
+    tags = [brain for brain in brains if issubclass(brain, MultiLabelBrain)]
+    return tags[0] if tags and isinstance(model, Tagger) else brains[0]
 
 
 class Measured:
@@ -115,7 +130,10 @@ def measure(model, brain_class, hparams, run_opts, records, truth):
     """
     if issubclass(brain_class, RetrievalBrain):
         return _search(model, brain_class, hparams, run_opts, records, truth)
-    pipes, keys, options, best = _of_task(model, hparams, records, truth)
+    if issubclass(brain_class, DiscriminationBrain):
+        return _discriminate(model, brain_class, hparams, run_opts, records)
+    task = brain_class, model, hparams, records, truth
+    pipes, keys, options, best = _of_task(*task)
     heard = [*model.hparams.audio_pipes, *conditions.test_pipes(hparams)]
     dataset = ManifestDataset(records["test"], [*heard, *pipes], keys)
     made = type(brain_class.__name__, (Measured, brain_class), {})
@@ -131,7 +149,7 @@ def measure(model, brain_class, hparams, run_opts, records, truth):
     return brain
 
 
-def _of_task(model, hparams, records, truth):
+def _of_task(brain_class, model, hparams, records, truth):
     """Returns the pipes, the output keys, the Brain's arguments, and the values that
     validation chose."""
     learned = model.hparams
@@ -143,6 +161,8 @@ def _of_task(model, hparams, records, truth):
         best = {"threshold": learned.threshold, "median": learned.median}
         options = {"references": {"test": records["test"]}}
         return [activity], ["id", "sig", "activity"], options, best
+    if isinstance(model, Recognizer):
+        return _of_scenes(model, hparams, records)
     if isinstance(model, Separator):
         hparams.update({name: getattr(learned, name) for name in MASKS})
         options = {"num_sources": learned.num_sources}
@@ -150,7 +170,13 @@ def _of_task(model, hparams, records, truth):
     if isinstance(model, Converter):
         return _of_conversion(model, hparams, records)
     if isinstance(model, FrameLabeller):
-        return _of_frames(learned, hparams, records)
+        return _of_frames(model, hparams, records)
+    if isinstance(model, Tagger):
+        labels = list(learned.labels)
+        check_known("labels", clip_labels.labels_of(records["test"]), labels)
+        pipes = [clip_labels.EncodeLabels(labels)]
+        best = {"threshold": learned.threshold}
+        return pipes, ["id", "sig", "labels_encoded"], {"labels": labels}, best
     if isinstance(model, Regressor):
         values, keys = list(learned.values), value_keys(records["test"])
         return [UtteranceValues(values)], keys, {"values": values}, {}
@@ -163,6 +189,9 @@ def _of_task(model, hparams, records, truth):
         options = {"tokenizer": model.tokenizer, "decoder": model.decoder}
         if isinstance(model, SlotFiller):
             records["test"] = _marked(records["test"], model, hparams)
+        targets, more = brain_class.targets_of(records, hparams)
+        records.update(targets)
+        options.update(more)
         key = "phones" if "phones" in next(iter(records["test"].values())) else "text"
         return [EncodeTokens(model.tokenizer, key=key)], TEXT, options, {}
     if isinstance(model, Translator):
@@ -187,13 +216,28 @@ def _of_conversion(model, hparams, records):
     return pipes, keys, options, {}
 
 
-def _of_frames(learned, hparams, records):
+def _of_frames(model, hparams, records):
     """Returns what :func:`_of_task` does for labels of frames."""
+    learned = model.hparams
     labels, is_multi_label = list(learned.labels), learned.threshold is not None
     check_known("label", labels_of(records["test"]), labels)
     pipes, keys = frame_pipes(hparams, records, labels, is_multi_label)
     best = {"threshold": learned.threshold} if is_multi_label else {}
-    return pipes, keys, {"labels": labels}, best
+    options = {"labels": labels}
+    if isinstance(model, EventDetector):
+        best = {name: getattr(learned, name) for name in DECODING}
+        options["references"] = records
+    return pipes, keys, options, best
+
+
+def _of_scenes(model, hparams, records):
+    """Returns what :func:`_of_task` does for scenes."""
+    decisions = model.decisions
+    labels, tokenizer = list(decisions.event_labels), decisions.tokenizer
+    check_known("event", set(event_labels_of(records["test"])), labels)
+    options = {"references": records, "event_labels": labels, "tokenizer": tokenizer}
+    best = {name: getattr(decisions, name) for name in CHOSEN}
+    return *scene_pipes(hparams, labels, tokenizer), options, best
 
 
 def _category(records, key, values):
@@ -265,4 +309,23 @@ def _search(model, brain_class, hparams, run_opts, records, truth):
     brain = made(hparams, run_opts)
     brain.threshold = hparams["valid"].get("threshold", math.inf)
     brain.search(records, truth)
+    return brain
+
+
+class _OneState(Measured):
+    """Mixin for ABX, with the chosen hidden state only."""
+
+    def finish(self, states, items):
+        (self.layer,) = self.layers
+        self.write_predictions(states["test"], items["test"])
+        self.finish_test(self.errors(states["test"], items["test"])[0])
+        return self.measured
+
+
+def _discriminate(model, brain_class, hparams, run_opts, records):
+    learned = model.hparams
+    hparams.update(layers=learned.layer, distance=learned.distance, cache="off")
+    made = type(brain_class.__name__, (_OneState, brain_class), {})
+    brain = made(hparams, run_opts)
+    brain.measure(records)
     return brain

@@ -213,8 +213,9 @@ def _data(wanted, place, utterances):
     """Describes how a run's data differ from the real corpus; None if they do not."""
     if place is None:
         return "own tables"
-    parents = (Path(str(place)), Path(str(place)).parent)
-    if any((folder / TOY).is_file() for folder in parents):
+    place = Path(str(place))
+    # A toy of several tasks has each in tasks/NAME
+    if any((p / TOY).is_file() for p in (place, *place.parents[:2])):
         return "toy data"
     for name, size in wanted.items():
         sets = [part.strip() for part in name.split("+")]

@@ -62,6 +62,31 @@ def yaml_of(text, typ="rt"):
         raise
 
 
+def own_yaml_of(text):
+    """Parses a YAML text of this package by the parser in C, in a tenth of the time.
+
+    It crashes on texts that are nested too deeply, so it is for none of users.
+
+    Arguments
+    ---------
+    text : str
+        YAML.
+
+    Returns
+    -------
+    object
+        Plain values, without lines.
+
+    Example
+    -------
+    >>> own_yaml_of("a: [1, 2.5]")
+    {'a': [1, 2.5]}
+    """
+    import ruamel.yaml
+
+    return ruamel.yaml.YAML(typ="safe").load(text)
+
+
 def check_aliases(text):
     """Refuses a YAML text whose aliases expand to too many values.
 

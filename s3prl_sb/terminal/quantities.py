@@ -14,7 +14,8 @@ USUAL_RATE = 16000
 
 #: Words in the names of measures that are shares.
 SHARES = re.compile(
-    r"(^|_)(accuracy|recall|precision|f1|per|wer|cer|eer|der|error|rate|acceptance)(_|$)"
+    r"(^|_)(accuracy|recall|precision|f1|per|wer|t?cpwer|cer|eer|der|error|rate"
+    r"|acceptance|within|across)(_|$)"
 )
 
 
@@ -76,8 +77,8 @@ def measures(values):
 
     Example
     -------
-    >>> measures({"loss": 0.5, "wer_lm": 0.1234})
-    'loss 0.5, wer_lm 12.34 %'
+    >>> measures({"loss": 0.5, "wer_lm": 0.1234, "tcpwer": 1.5})
+    'loss 0.5, wer_lm 12.34 %, tcpwer 150.00 %'
     """
     return ", ".join(f"{name} {measure(name, v)}" for name, v in values.items())
 

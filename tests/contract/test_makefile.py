@@ -70,7 +70,8 @@ def test_another_installer_is_used(name, bare, tmp_path):
 
 @pytest.fixture
 def demo(tmp_path):
-    """Runs ``make demo`` with a program that only notes how it is called."""
+    """Runs ``make demo`` or another target with a program that only notes how it is
+    called."""
     shutil.copy(MAKEFILE, tmp_path)
     for name in ("setup.py", "constraints.txt"):
         (tmp_path / name).touch()
@@ -78,11 +79,11 @@ def demo(tmp_path):
     write_script(tmp_path / ".venv/bin/pip", "")
     (tmp_path / ".venv/ready").touch()
 
-    def make(last=""):
+    def make(last="", target="demo"):
         script = f"#!/bin/sh\nprintf '%s\\t' \"$@\" >> asked; echo >> asked\n{last}\n"
         write_script(tmp_path / ".venv/bin/s3prl-sb", script)
         done = subprocess.run(
-            ["make", "demo"], cwd=tmp_path, env=SHELL, capture_output=True, text=True
+            ["make", target], cwd=tmp_path, env=SHELL, capture_output=True, text=True
         )
         lines = (tmp_path / "asked").read_text().splitlines()
         return done, [line.rstrip("\t").split("\t") for line in lines]
@@ -132,3 +133,15 @@ def test_the_demo_pretrains_and_probes(demo):
 def test_the_demo_ends_at_the_first_error(demo):
     done, commands = demo("exit 1")
     assert done.returncode and len(commands) == 1
+
+
+def test_the_scenes_are_mixed_learned_and_drawn(demo, tmp_path):
+    (tmp_path / "demo/scenes/corpus/audio/test").mkdir(parents=True)
+    (tmp_path / "demo/scenes/corpus/audio/test/test-00012-both.wav").touch()
+    done, (toy, run, predict) = demo(target="scenes")
+    assert done.returncode == 0, done.stderr
+    assert toy[:2] == ["toy", "scenes"] and run[1] == "Scenes/recognition"
+    keys = keys_of(run)
+    assert keys.keys() <= set(Schema.of_recipe("Scenes/recognition"))
+    assert keys["data_folder"] == toy[2] and keys["output_folder"] == predict[1]
+    assert predict[2].endswith("test-00012-both.wav") and "--plot" in predict

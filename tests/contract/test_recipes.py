@@ -1,5 +1,6 @@
 """Every recipe: its YAML and its README. Its runs: tests/integration."""
 
+import functools
 import inspect
 import re
 import sys
@@ -10,21 +11,26 @@ import torch
 from speechbrain.utils.run_opts import RunOptions
 
 from s3prl_sb import resources
+from s3prl_sb.analysis.discrimination import SPEAKERS
 from s3prl_sb.brains import verification
 from s3prl_sb.brains.cache_budget import AUTO
 from s3prl_sb.brains.caching import KINDS
 from s3prl_sb.brains.classification import ClassificationBrain
 from s3prl_sb.brains.conversion import DECODINGS
 from s3prl_sb.brains.parameter_groups import grouped
+from s3prl_sb.brains.recognition import TRACKS
+from s3prl_sb.brains.recognition_scores import MEASURES
 from s3prl_sb.brains.regression import METRICS, SYSTEM
 from s3prl_sb.brains.retrieval_sets import conditioned
 from s3prl_sb.brains.transcription import METRICS as METRICS_OF_TEXTS
 from s3prl_sb.commands import recipe_help
 from s3prl_sb.corpora import speech_commands
+from s3prl_sb.corpora.clip_corpora import CLIP_CORPORA
 from s3prl_sb.corpora.iemocap import SESSIONS
 from s3prl_sb.corpora.lexicon import UNKNOWN_WORDS
 from s3prl_sb.corpora.libri2mix_separation import prepare_libri2mix_ss
 from s3prl_sb.corpora.librilight import SETS
+from s3prl_sb.corpora.ml_superb import DURATIONS
 from s3prl_sb.corpora.mosei import CLASSES
 from s3prl_sb.dataio import token_training
 from s3prl_sb.dataio.description import DTYPES
@@ -34,10 +40,14 @@ from s3prl_sb.hyperyaml import programs
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.lobes.dtw import DISTANCES
 from s3prl_sb.lobes.featurizer import Featurizer
+from s3prl_sb.lobes.item_distances import DISTANCES as ITEM_DISTANCES
 from s3prl_sb.lobes.permutation_invariant import DISTANCES as MASK_LOSSES
+from s3prl_sb.lobes.scene_losses import ORDERS
 from s3prl_sb.lobes.schedules import SHAPES
 from s3prl_sb.lobes.spectral_masks import ACTIVATIONS, COMPRESSIONS, TARGETS
 from s3prl_sb.lobes.upstreams.base import PRECISIONS
+from s3prl_sb.metrics.psds import SCENARIOS
+from s3prl_sb.metrics.sound_events import event_measures
 from s3prl_sb.metrics.translation import TOKENIZERS
 from s3prl_sb.schema.combinations import AMOUNTS
 from s3prl_sb.schema.keys import Schema, shared
@@ -125,19 +135,28 @@ def test_keys_are_no_run_options(file):
         )
 
 
+def is_read(key, code):
+    return re.search(rf'hparams.*"{key}"|(hparams|settings)\.{key}\b', code)
+
+
+@functools.cache
+def is_read_by_the_package(key):
+    files = sorted((ROOT / "s3prl_sb").rglob("*.py"))
+    return any(is_read(key, path.read_text("utf-8")) for path in files)
+
+
 @every_yaml
 def test_every_key_is_used(file):
     """By another key, by train.py, by the package or by SpeechBrain's Brain."""
     yamls = dict.fromkeys([file, *(f for f, _ in Schema.of(file).origins.values())])
     yaml = "\n".join(path.read_text("utf-8") for path in yamls)
-    sources = [file.parents[1] / "train.py", *(ROOT / "s3prl_sb").rglob("*.py")]
-    code = "\n".join(path.read_text("utf-8") for path in sources)
+    code = (file.parents[1] / "train.py").read_text("utf-8")
     options = run_options()
     for key in keys(file):
         in_yaml = re.search(rf"<{key}[\[.>]", yaml)
-        in_code = re.search(rf'hparams.*"{key}"|hparams\.{key}\b', code)
         # The pooling is an argument of the head; amounts are read in a loop.
-        in_code = in_code or key in (named.POOLING, *AMOUNTS)
+        in_code = is_read(key, code) or key in (named.POOLING, *AMOUNTS)
+        in_code = in_code or is_read_by_the_package(key)
         assert in_yaml or in_code or key in options, f"nothing reads '{key}'"
 
 
@@ -214,9 +233,11 @@ READ_BY = {
     "librilight_split": tuple(SETS),
     "unknown_words": UNKNOWN_WORDS,
     "fold": ("all", *SESSIONS),
+    "duration": DURATIONS,
     "metric": METRICS_OF_TEXTS,
     "classes": tuple(CLASSES),
-    "distance": tuple(DISTANCES),
+    "distance": (*DISTANCES, *ITEM_DISTANCES),
+    "speakers": tuple(SPEAKERS),
     "precision": tuple(PRECISIONS),
     "scheduler": tuple(SHAPES),
     "target": tuple(TRANSLATION_TARGETS),
@@ -227,6 +248,8 @@ READ_BY = {
     "mask_loss": tuple(MASK_LOSSES),
     "compression": tuple(COMPRESSIONS),
     "valid_decoding": DECODINGS,
+    "speaker_order": ORDERS,
+    "word_tracks": TRACKS,
 }
 
 
@@ -238,7 +261,9 @@ def read_by(key, choice, tmp_path):
         speech_commands.prepare_speech_commands(tmp_path, tmp_path, labels=choice)
     elif key == "choose_by":
         measured = inspect.getsource(ClassificationBrain.stage_stats)
-        number = choice.removeprefix(SYSTEM) in METRICS
+        events = event_measures({"a": [("x", 0.0, 1.0)]}, {"a": []}, {"a": 1.0}, ["x"])
+        numbers = (*METRICS, *MEASURES, *SCENARIOS, *events)
+        number = choice.removeprefix(SYSTEM) in numbers
         assert choice == "auto" or number or f'"{choice}": ' in measured
     elif key == "mixture":
         prepare_libri2mix_ss(tmp_path, tmp_path, mixture=choice)
@@ -246,7 +271,8 @@ def read_by(key, choice, tmp_path):
         assert Featurizer(3, choice).layers
     elif key == "corpus":
         sources = [f.joinpath("train.py").read_text("utf-8") for f in RECIPES.values()]
-        assert any(f'"{choice}": prepare_' in source for source in sources)
+        named = any(f'"{choice}": prepare_' in source for source in sources)
+        assert named or choice in CLIP_CORPORA or f'== "{choice}"' in str(sources)
     elif key == "test_conditions_of":
         assert conditioned({"test_noise": {"snr": 5}, key: choice})
     elif key == "weight_decay_on":
@@ -284,7 +310,9 @@ def test_readme(name):
     folder = RECIPES[name]
     text = (folder / "README.md").read_text("utf-8")
     known = {key for file in folder.glob("hparams/*.yaml") for key in keys(file)}
-    of_recipes = re.sub(r"s3prl-sb (predict|convert|download)\b[^`\n]*", "", text)
+    verbs = r"(predict|convert|download|mix|run pretraining)"
+    others = rf"s3prl-sb {verbs}\b([^`\n\\]|\\\n)*|python benchmarks/[^`]*"
+    of_recipes = re.sub(others, "", text)
     named = set(re.findall(r"(?<![\w-])--([a-z]\w*)", of_recipes))
     for key in named - {"nproc_per_node", "nnodes", "node_rank"}:  # torchrun's
         assert key in known | run_options(), f"--{key} in {name}/README.md is no key"

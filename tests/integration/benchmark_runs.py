@@ -4,9 +4,11 @@ import contextlib
 
 import pytest
 from safetensors import safe_open
+from test_superb import Forked
 from test_superb import folder as corpora  # noqa: F401
 
 from s3prl_sb import cli
+from s3prl_sb.engines import guard
 
 _made = []  # folder of the outcomes of the local engine, of all modules
 
@@ -19,11 +21,16 @@ def arguments_of(place, output, *options):
 
 
 @pytest.fixture(scope="module")
-def reference(corpora, tmp_path_factory):  # noqa: F811
+def reference(corpora, launcher, tmp_path_factory):  # noqa: F811
     """Output of a benchmark on the local engine, with the table that was printed."""
     if not _made:
         output = tmp_path_factory.mktemp("reference")
-        with open(output / "printed", "w") as file, contextlib.redirect_stdout(file):
+        with (
+            open(output / "printed", "w") as file,
+            contextlib.redirect_stdout(file),
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            patch.setattr(guard, "start", lambda *given: Forked(launcher, *given))
             assert cli.main(["superb", *arguments_of(corpora, output)]) == 0
         _made.append(output)
     return _made[0]

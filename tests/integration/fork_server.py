@@ -111,23 +111,19 @@ def _await(pid, seconds=300):  # many times what one takes, on a busy machine to
 
 def _become_recipe(order):
     """In the forked child: the recipe, with its output in a file."""
-    import runpy
-
     os.setsid()
     with open(order["log"], "ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     code = 1
     try:
-        sys.argv = order["argv"]
-        sys.path[0] = str(Path(sys.argv[0]).parent)
         os.environ.update(order["environment"])
         if not order["plots"]:  # as if matplotlib were not installed
             sys.modules["matplotlib.figure"] = None
         exec(order["prelude"], {})
         if order["kill"]:
             _kill_at(**order["kill"])
-        runpy.run_path(sys.argv[0], run_name="__main__")
+        _execute(order["argv"])
         code = 0
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(bool(stop.code))
@@ -145,6 +141,35 @@ def _become_recipe(order):
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
+
+
+class _Replaced(BaseException):
+    """A process becomes another command of the same interpreter."""
+
+
+def _execute(argv):
+    """Does what ``python argv …`` would: a script, ``-m`` a module, ``-c`` a line."""
+    import runpy
+
+    def execv(program, words):
+        raise _Replaced(words[1:]) if program == sys.executable else OSError(program)
+
+    os.execv = execv
+    while argv:
+        first, *rest = argv
+        is_file = first not in ("-m", "-c")
+        sys.argv = list(argv) if is_file else rest
+        sys.path[0] = str(Path(first).parent) if is_file else os.getcwd()
+        argv = None
+        try:
+            if is_file:
+                runpy.run_path(first, run_name="__main__")
+            elif first == "-m":
+                runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+            else:
+                exec(rest[0], {"__name__": "__main__"})
+        except _Replaced as replaced:
+            argv = replaced.args[0]
 
 
 def _kill_at(point, call, how):
@@ -256,7 +281,10 @@ class Launcher:
         return code, log.read_text(errors="replace")
 
     def program(self, argv, folder, variables):
-        """Starts a program in a folder; gives the half of ``Popen`` that tests use."""
+        """Starts a program in a folder; gives the half of ``Popen`` that tests use.
+
+        ``argv`` as of a recipe, or with ``-m`` or ``-c`` as of the interpreter.
+        """
         log = self.log.with_name(f"program{time.monotonic_ns()}.txt")
         changed = {k: v for k, v in variables.items() if os.environ.get(k) != v}
         prelude = f"import os; os.chdir({str(folder)!r})"
@@ -303,12 +331,12 @@ class Program:
     """A program that the fork server has started; its output ends up in one file."""
 
     def __init__(self, launcher, pid, log):
-        self.pid, self.returncode, self._launcher, self._log = pid, None, launcher, log
+        self.pid, self.returncode, self._launcher, self.log = pid, None, launcher, log
 
     def communicate(self, timeout=None):
         """Waits for its end; returns its output and no separate errors."""
         self.returncode = self._launcher._ask(wait=self.pid)
-        return self._log.read_text(errors="replace"), None
+        return self.log.read_text(errors="replace"), None
 
 
 if __name__ == "__main__":

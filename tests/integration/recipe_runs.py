@@ -1,10 +1,13 @@
 """Runs of every recipe at a small size, and which recipes a test takes.
 
 What a recipe itself can get wrong is tested with every recipe. What recipes share is
-tested once for each kind of recipe: see :func:`kind`.
+tested once for each kind of recipe: see :func:`kind`. What depends on their training
+alone is tested once for all Brains that train in the same way: see :func:`training`.
 """
 
 import ast
+import importlib
+import inspect
 import sys
 from pathlib import Path
 
@@ -28,6 +31,9 @@ tiny: !new:s3prl_sb.lobes.upstreams.hubert.Hubert
              conv_layers: [[8, 10, 5], [8, 8, 4], [8, 4, 4]]}
 """
 BUDGET = {"total_steps": 4, "steps_per_epoch": 2, "batch_size": 4}
+#: Methods with which Brains of one training differ in their evaluation.
+EVALUATION = {"score", "stage_stats", "write_predictions", "interface", "targets_of"}
+EVALUATION |= {"tracks", "_edits"}
 
 
 # --------------------------------------------------------------- which recipes
@@ -50,30 +56,72 @@ def kind(name):
     These are its Brain, the methods of one that it writes itself, its labels, and the
     classes of its pipes.
     """
-    tree = Schema.of(hparams_file(name)).tree
-    program = ast.parse((RECIPES[name] / "train.py").read_text())
     brains = []
+    for node in _classes(name):
+        written = any(isinstance(part, ast.FunctionDef) for part in node.body)
+        brains.append((list(map(ast.unparse, node.bases)), written and name))
+    return str((brains, *_labels_and_pipes(name)))
+
+
+def training(name):
+    """Returns what the training of a recipe depends on, see :func:`kind`.
+
+    A Brain that only evaluates in another way trains as the Brain that it derives from.
+    """
+    brains = []
+    for node in _classes(name):
+        written = {part.name for part in node.body if isinstance(part, ast.FunctionDef)}
+        bases = [_imported(name, ast.unparse(base)) for base in node.bases]
+        trains = [c.__name__ for base in bases for c in inspect.getmro(base) if _own(c)]
+        alone = written - EVALUATION or object in bases
+        brains.append((trains, alone and name))
+    return str((brains, *_labels_and_pipes(name)))
+
+
+def _classes(name):
+    program = ast.parse((RECIPES[name] / "train.py").read_text())
+    return [node for node in program.body if isinstance(node, ast.ClassDef)]
+
+
+def _imported(name, word):
+    """Returns the package's Brain that a train.py imports, object for another one."""
+    program = ast.parse((RECIPES[name] / "train.py").read_text())
     for node in program.body:
-        if isinstance(node, ast.ClassDef):
-            written = any(isinstance(part, ast.FunctionDef) for part in node.body)
-            brains.append((list(map(ast.unparse, node.bases)), written and name))
+        module = getattr(node, "module", None) or ""
+        if module.startswith("s3prl_sb.") and word in {a.name for a in node.names}:
+            return getattr(importlib.import_module(module), word)
+    return object
+
+
+def _own(brain):
+    """Returns the methods that a class itself has, for training."""
+    return {key for key, value in vars(brain).items() if callable(value)} - EVALUATION
+
+
+def _labels_and_pipes(name):
+    tree = Schema.of(hparams_file(name)).tree
     declared = {**(tree.get("__labels") or {}), "one_per": None}  # the same head
     pipes = [node for key in tree if key.endswith("_pipes") for node in walk(tree[key])]
-    return str((brains, declared, sorted({str(tag(node)) for node in pipes})))
+    return declared, sorted({str(tag(node)) for node in pipes})
 
 
-def kinds(*having):
+def kinds(*having, by=kind):
     """Returns one recipe of each kind that has some keys."""
     found = {}
     for name in RECIPES:
         if all(key in Schema.of(hparams_file(name)) for key in having):
-            found[kind(name)] = name  # the last one: a user's own
+            found[by(name)] = name  # the last one: a user's own
     return list(found.values())
 
 
 def one_of_a_kind(*having):
     """Parametrizes a test over one recipe of each kind that has some keys."""
     return pytest.mark.parametrize("name", kinds(*having))
+
+
+def one_of_each_training(*having):
+    """The same over one recipe of each training."""
+    return pytest.mark.parametrize("name", kinds(*having, by=training))
 
 
 def one_of_each_labels(function):
@@ -104,7 +152,7 @@ def arguments(name, output, *options, **overrides):
 
 def on_test(given):
     """The options of ``s3prl-sb score`` for the tables of a run."""
-    names = ("test_csv", "documents_csv", "lexicon", "slots", "corpus")
+    names = ("test_csv", "test_items", "documents_csv", "lexicon", "slots", "corpus")
     listed = [(f"--{name}", str(given[name])) for name in names if name in given]
     return [part for pair in listed for part in pair]
 

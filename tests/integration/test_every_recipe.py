@@ -5,6 +5,7 @@ What is particular to a task, its tables and what its predictions must be, is in
 kind share is in ``test_every_kind.py``, or below where it needs a finished run.
 """
 
+import functools
 import json
 import re
 from pathlib import Path
@@ -22,13 +23,16 @@ from recipe_runs import (
     kinds,
     labels,
     one_of_a_kind,
+    one_of_each_training,
+    training,
 )
-from tasks import DEFAULTS, RECIPES, small
+from tasks import DEFAULTS, small
 
 from s3prl_sb.cli import main
 from s3prl_sb.inference import export, load
 
-CTC = ["SUPERB/ASR", "SUPERB/OOD-ASR", "SUPERB/PR", "SUPERB/SF"]
+CTC = ["ML-SUPERB/ASR", "ML-SUPERB/LID", "SLUE/NER"]
+CTC += ["SUPERB/ASR", "SUPERB/OOD-ASR", "SUPERB/PR", "SUPERB/SF"]
 SCHEMA = {
     "version": int,
     "task": str,
@@ -117,7 +121,7 @@ def test_predictions_are_those_of_the_export(name, finished, exported, on_tables
         small(name).check(finished(name), model, folder)
 
 
-@every_recipe
+@one_of_a_kind()
 def test_score_of_its_own_test_set(name, finished, on_tables, tmp_path, capsys):
     """Gives the run's numbers and predictions, and leaves the run alone."""
     run, before = finished(name), everything(finished(name))
@@ -149,7 +153,7 @@ def shortened(table):
     return other
 
 
-@one_of_a_kind()
+@one_of_each_training()
 def test_another_test_list_is_refused_and_leaves_no_trace(
     name, finished, on_tables, launcher
 ):
@@ -175,7 +179,7 @@ def test_another_test_list_is_refused_and_leaves_no_trace(
     assert left() == before
 
 
-@every_recipe
+@one_of_a_kind()
 def test_predict_as_json_and_files(name, finished, on_tables, tmp_path, capsys):
     wavs = [str(path) for path in sorted(on_tables(name)[0].rglob("*.wav"))[:3]]
     argv = ["predict", str(finished(name)), *wavs, "--device", "cpu"]
@@ -185,7 +189,8 @@ def test_predict_as_json_and_files(name, finished, on_tables, tmp_path, capsys):
     assert main([*argv, "--json", "--output", str(output)]) == 0
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert records == json.loads((output / "predictions.json").read_text())
-    pairs = name in ("SUPERB/ASV", "SUPERB/QbE")  # the first with each of the others
+    # The first one with each of the others
+    pairs = name in ("LibriSpeech/ABX", "SUPERB/ASV", "SUPERB/QbE")
     assert len(records) == len(wavs) - pairs
     rows = (output / "predictions.csv").read_text().splitlines()
     assert len(rows) == len(records) + 1 and rows[0].split(",")[0] in records[0]
@@ -214,7 +219,7 @@ def test_score_of_a_corpus(name, finished, tmp_path, capsys):
         assert results(tmp_path / "out")["test"]["name"] in out
 
 
-@one_of_a_kind()
+@one_of_each_training()
 def test_a_test_on_cached_features_is_exact(name, on_tables, launcher, tmp_path):
     """Scores equal the predictions of run and export, although training is rounded."""
     folder, given = on_tables(name)
@@ -232,12 +237,20 @@ def test_a_test_on_cached_features_is_exact(name, on_tables, launcher, tmp_path)
         small(name).check(run_folder, model, folder)
 
 
+@functools.cache
+def trained():
+    """Returns the recipes that are killed."""
+    return kinds(by=training)
+
+
 def kills(name):
     """Returns where a recipe is killed: at its own points, or at one of everyone's.
 
     Each of these is taken by several recipes.
     """
-    shared = [recipe for recipe in kinds() if small(recipe).KILLS == DEFAULTS["KILLS"]]
+    shared = [
+        recipe for recipe in trained() if small(recipe).KILLS == DEFAULTS["KILLS"]
+    ]
     points = small(name).KILLS
     if name not in shared:
         return points
@@ -245,12 +258,12 @@ def kills(name):
 
 
 def test_every_point_kills_several_recipes():
-    points = [point for name in kinds() for point in kills(name)]
-    assert all(kills(name) for name in kinds())
+    points = [point for name in trained() for point in kills(name)]
+    assert all(kills(name) for name in trained())
     assert all(points.count(point) >= 2 for point in DEFAULTS["KILLS"])
 
 
-@one_of_a_kind()
+@one_of_each_training()
 def test_killed_and_resumed(name, finished, on_tables, launcher, tmp_path):
     argv = arguments(name, tmp_path / "out", **on_tables(name)[1])
     for point, call, how in kills(name):
@@ -277,7 +290,7 @@ def test_two_processes(name, finished, on_tables, launcher, tmp_path):
     assert_close_outcome(output, one)
 
 
-WITH_TEXTS = [name for name in RECIPES if labels(name) in ("tokens", "texts")]
+WITH_TEXTS = [name for name in trained() if labels(name) in ("tokens", "texts")]
 
 
 @pytest.mark.parametrize("name", WITH_TEXTS)

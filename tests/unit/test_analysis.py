@@ -9,11 +9,11 @@ import soundfile
 import torch
 
 from s3prl_sb import cli
-from s3prl_sb.analysis import abx, figures
-from s3prl_sb.analysis.errors import AnalysisError
+from s3prl_sb.analysis import figures
 from s3prl_sb.analysis.items import COLUMNS
 from s3prl_sb.analysis.utterances import read_records
 from s3prl_sb.errors import ManifestError
+from s3prl_sb.lobes.item_distances import LEAST, DistanceError, FrameDistances
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_distances_of_frames():
     rows, columns = torch.tensor([0, 2]), torch.tensor([1, 2, 4])
 
     def between(kind):
-        return abx._Between(frames, kind)(rows, columns)
+        return FrameDistances(frames, kind)(rows, columns)
 
     angular = between("angular")
     cosine = torch.cosine_similarity(frames[0], frames[4], dim=0)
@@ -112,10 +112,10 @@ def test_distances_of_frames():
     euclidean = (frames[0] - frames[4]).norm()
     assert between("euclidean")[0, 2] == pytest.approx(euclidean.item(), abs=1e-5)
     p, q = frames[0], frames[4]
-    divergence = ((p - q) * ((p + abx.LEAST) / (q + abx.LEAST)).log()).sum() / 2
+    divergence = ((p - q) * ((p + LEAST) / (q + LEAST)).log()).sum() / 2
     assert between("kl")[0, 2] == pytest.approx(divergence.item(), abs=1e-5)
-    with pytest.raises(AnalysisError, match="not negative"):
-        abx._Between(-frames, "kl")
+    with pytest.raises(DistanceError, match="not negative"):
+        FrameDistances(-frames, "kl")
 
 
 @pytest.mark.parametrize("name", ["mel", "wav2vec2_large_lv60_cv_swbd_fsh"])

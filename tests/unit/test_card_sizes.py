@@ -21,12 +21,17 @@ def stored():
 
 def test_stored_sizes_are_those_of_the_networks(stored):
     pytest.importorskip("transformers")  # or its models cannot be built
+    made = {}  # by digest: cards that differ in their weights have one network
     for name, entry in stored.items():
         assert name in names(), f"'{name}' has no card any more: {COMMAND}"
         node = card(name)
         assert entry["card"] == identity(node), f"'{name}' was changed: {COMMAND}"
         mine = {key: entry[key] for key in KEYS}
-        assert mine == built(name, node), f"the code of '{name}' was changed: {COMMAND}"
+        if entry["card"] not in made:
+            made[entry["card"]] = built(name, node)
+        assert mine == made[entry["card"]], (
+            f"the code of '{name}' was changed: {COMMAND}"
+        )
 
 
 def test_stored_sizes_are_used(monkeypatch):

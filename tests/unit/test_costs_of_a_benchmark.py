@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from s3prl_sb.benchmark.cost_table import notes, show
+from s3prl_sb.benchmark.costs import _job, figures, gather
 from s3prl_sb.errors import UserError
-from s3prl_sb.superb.cost_table import notes, show
-from s3prl_sb.superb.costs import _job, figures, gather
 from s3prl_sb.terminal import quantities
 
 PART = {"utterances": 10, "seconds": 100.0, "reason": "exact", "bytes": 5}
@@ -30,7 +30,7 @@ def plan(parts):
 
 
 def run(task="KS", rates=None):
-    return SimpleNamespace(task=task, title="fbank", rates=rates)
+    return SimpleNamespace(task=task, title="fbank", rates=rates, variant=None)
 
 
 TWO = [run("PR"), run("ASR")]

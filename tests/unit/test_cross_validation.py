@@ -164,6 +164,7 @@ def test_a_corpus_that_is_missing_is_an_error_at_once(recipe, tmp_path):
         (CORPORA, ["ar", "ar"], "language: ar is there twice"),
         (CORPORA, [], "language: .*There are es, ar, and all"),
         (CORPORA, [5, "5"], "language: 5 is there twice"),  # by their folders
+        (CORPORA, "es//", "language: 'es//' cannot name a folder"),
         (CORPORA, "../es", "language: '../es' cannot name a folder"),
         (CORPORA, ["es", "."], "language: '.' cannot name a folder"),
     ],

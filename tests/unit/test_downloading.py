@@ -409,7 +409,9 @@ def test_ami(server, tmp_path, monkeypatch):
     assert len(server.requests) == asked
 
 
-@pytest.mark.parametrize("name", ["iemocap", "voxceleb1", "libri2mix"])
+@pytest.mark.parametrize(
+    "name", ["iemocap", "libri2mix", "hear", "xares", "desed", "ml_superb"]
+)
 def test_what_needs_a_form_says_where(name, tmp_path):
     with pytest.raises(DownloadError, match=r"cannot be downloaded.*\(https://"):
         downloads.downloader(name)(tmp_path)

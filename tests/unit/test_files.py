@@ -85,9 +85,9 @@ def test_honest_aliases(tmp_path):
 
 
 def test_bombs_in_cards_recipes_and_budgets(tmp_path):
+    from s3prl_sb.benchmark.data import read_data
     from s3prl_sb.lobes.upstreams import card
     from s3prl_sb.startup.configuration import load_recipe
-    from s3prl_sb.superb.data import read_data
 
     path = tmp_path / "bomb.yaml"
     path.write_text(BOMB)

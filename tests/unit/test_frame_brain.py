@@ -192,7 +192,7 @@ def test_names_with_spaces_lose_nothing(tmp_path):
     run(made, [example])
     made.write_predictions()
     found = label_files.read(tmp_path / "ref.ctm")
-    assert found == {"my%20talk/1": [("a%20h", 0.0, 0.116)]}
+    assert found == {"my talk/1": [("a h", 0.0, 0.116)]}
     assert "my talk/1" in (tmp_path / "predictions.csv").read_text()
 
 

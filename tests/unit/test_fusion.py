@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from s3prl_sb.audio.resampling import resample
+from s3prl_sb.benchmark.contents import of_card
 from s3prl_sb.brains.results import describe_upstream
 from s3prl_sb.foreign.trust import TrustError
 from s3prl_sb.identity import digest
@@ -23,7 +24,6 @@ from s3prl_sb.lobes.upstreams import UnknownUpstream, card, card_file, load, tit
 from s3prl_sb.lobes.upstreams.base import Upstream
 from s3prl_sb.lobes.upstreams.fusion import Fusion
 from s3prl_sb.objectives.apc import APC
-from s3prl_sb.superb.contents import of_card
 
 CARDS = """
 hub: !new:s3prl_sb.lobes.upstreams.hubert.Hubert

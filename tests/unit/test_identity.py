@@ -11,6 +11,7 @@ import sys
 import pytest
 import torch
 
+from s3prl_sb.benchmark import contents
 from s3prl_sb.dataio.dataset import ManifestDataset, Pipe
 from s3prl_sb.dataio.pipes import AddNoise
 from s3prl_sb.identity import code, content, data, differences, digest, opened
@@ -25,8 +26,8 @@ from s3prl_sb.identity.upstreams import (
 )
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.runs.tasks import TASKS
-from s3prl_sb.superb import contents
+from s3prl_sb.runs.suite_tasks import tasks_of
+from s3prl_sb.runs.suites import SUPERB
 
 
 @pytest.fixture(autouse=True)
@@ -214,7 +215,7 @@ def test_imports_for_types_do_not_count(tmp_path):
     assert list(code_of(["mine.Mine"], tmp_path)["versions"]) == ["numpy"]
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", tasks_of(SUPERB))
 def test_what_is_logged_is_no_part_of_a_benchmark_run(task):
     """Another word in a log would have trained everything again."""
     modules = set(contents.of_recipe(task)["modules"])

@@ -440,5 +440,5 @@ def test_recordings_with_spaces_in_lists(tmp_path):
     folder = meetings(tmp_path / "m")
     tone(folder / "my talk.wav")
     (folder / "AMI.test.lst").write_text("d\nmy talk\n")
-    with fails("AMI.test.lst:2: the recording 'my talk' has a space"):
+    with fails("AMI.test.lst:2: recording 'my talk' has a space"):
         prepare_ami_sd(folder, tmp_path / "save")

@@ -1,13 +1,16 @@
 """Tables with a row a recording, whose labels are in files of other tools."""
 
+import json
 import logging
 
 import numpy
 import pytest
 import soundfile
 
-from s3prl_sb.corpora.segment_tables import prepare_segment_tables
+from s3prl_sb.corpora.segment_tables import load_segment_table, prepare_segment_tables
 from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio.ctm import write_ctm
+from s3prl_sb.dataio.timeline import Item, prediction_files
 from s3prl_sb.errors import ManifestError
 
 EXPECTED = {"a": [["ah", 0.1, 0.5], ["t", 0.5, 0.9]], "b": [["ah", 0.0, 1.0]], "c": []}
@@ -93,14 +96,14 @@ def test_changed_labels_are_read_again(folder, caplog):
         ("a,a.wav,a.TextGrid,tones", "called 'tones'; there are words, phones"),
         ("a,a.wav,a.txt,\na,a.wav,b.txt,", "t.csv:3: 'a' again, first .*t.csv:2"),
         ("a,a.wav,late.txt,", "late.txt:1: 'a': a segment until 9.0 s, .* has 1.000 s"),
-        ("a,a.wav,space.txt,", "space.txt:1: the label 'two words' has a space"),
+        ("a,a.wav,space.txt,", "space.txt:1: label 'two  words' has"),
         (",a.wav,a.txt,", "t.csv:2: no record_id"),
     ],
 )
 def test_faults_name_the_line(row, message, folder):
     (folder / "b.ctm").write_text("b 1 0 1 ah\n")
     (folder / "late.txt").write_text("0\t9\tah\n")
-    (folder / "space.txt").write_text("0\t1\ttwo words\n")
+    (folder / "space.txt").write_text("0\t1\ttwo  words\n")
     with pytest.raises(ManifestError, match=message):
         prepared(folder, row.splitlines())
 
@@ -128,3 +131,36 @@ def test_one_label_at_a_time(folder):
 def test_a_column_is_missing(folder):
     with pytest.raises(ManifestError, match="t.csv:1: no column record_id; found"):
         prepared(folder, ["a.wav,a.txt"], "wav,label_file")
+
+
+def test_labels_of_sounds_may_have_spaces(folder):
+    (folder / "sounds.txt").write_text("0\t1\tdog barks\n")
+    assert prepared(folder, ["a,a.wav,sounds.txt,"])["a"] == [["dog barks", 0.0, 1.0]]
+    path = folder / "rows.csv"
+    path.write_text("record_id,wav,label,start,stop\na,a.wav,a car horn,0.1,0.4\n")
+    records = load_segment_table(path, "label")
+    assert records["a"]["segments"] == [["a car horn", 0.1, 0.4]]
+
+
+SOUNDS = [["dog barks", 0.1, 0.5], ['a "hey", twice', 0.4, 0.8], ["#1", 0.8, 0.9]]
+
+
+@pytest.mark.parametrize("name", ["hyp.ctm", "hyp.tsv", "a.audacity.txt", "ref.json"])
+def test_files_that_runs_write_are_read_again(name, folder):
+    """Whatever is in their labels."""
+    timeline = {"a": [Item("event", *each) for each in SOUNDS]}
+    write_ctm({"a": SOUNDS}, folder / "hyp.ctm")
+    for file, text in prediction_files(timeline, ["tsv"]).items():
+        (folder / file).write_text(text)
+    (folder / "ref.json").write_text(json.dumps({"a": {"segments": SOUNDS}}))
+    assert prepared(folder, [f"a,a.wav,{name},"])["a"] == SOUNDS
+
+
+def test_recordings_of_sounds_may_have_spaces(folder):
+    (folder / "a.wav").rename(folder / "a dog.wav")
+    path = folder / "rows.csv"
+    path.write_text("record_id,wav,label,start,stop\na dog,a dog.wav,bark,0.1,0.4\n")
+    assert list(load_segment_table(path, "label")) == ["a dog"]
+    path.write_text("record_id,wav,label,start,stop\na  dog,a dog.wav,bark,0.1,0.4\n")
+    with pytest.raises(ManifestError, match="rows.csv:2: the name 'a  dog' has"):
+        load_segment_table(path, "label")

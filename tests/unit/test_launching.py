@@ -17,7 +17,8 @@ from s3prl_sb.commands import completion
 from s3prl_sb.commands.run import UnknownRecipe, descriptions, find
 from s3prl_sb.errors import UserError
 from s3prl_sb.lobes.upstreams import names
-from s3prl_sb.runs.tasks import TASKS
+from s3prl_sb.runs.suite_tasks import tasks_of
+from s3prl_sb.runs.suites import SUPERB
 from s3prl_sb.startup import run_name
 from s3prl_sb.startup.arguments import parse
 from s3prl_sb.startup.configuration import Configuration
@@ -40,6 +41,9 @@ def test_a_recipe_precedes_a_variant_of_another():
     names = ["SUPERB/ASR", "SUPERB/ST", "SUPERB/ST/asr"]
     assert find("asr", names) == "SUPERB/ASR"
     assert find("superb/st/asr", names) == "SUPERB/ST/asr"
+    assert find("asr", [*names, "ML-SUPERB/ASR"]) == "SUPERB/ASR"
+    assert find("ml-superb/asr", [*names, "ML-SUPERB/ASR"]) == "ML-SUPERB/ASR"
+    assert find("lid", ["SUPERB/ASR", "ML-SUPERB/LID"]) == "ML-SUPERB/LID"
 
 
 @pytest.mark.parametrize(
@@ -49,6 +53,7 @@ def test_a_recipe_precedes_a_variant_of_another():
         ("kss", "Did you mean SUPERB/KS"),
         ("superb/sdi", "Did you mean SUPERB/SID"),
         ("tear", "Did you mean pretraining/TERA"),
+        ("others", "Did you mean other/ASR"),
         ("weather", "no recipe 'weather'. There are: SUPERB/KS, SUPERB/SID"),
         ("", "no recipe ''"),
     ],
@@ -72,7 +77,7 @@ def test_the_list_says_what_each_is(capsys):
     assert "run --list" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", tasks_of(SUPERB))
 def test_help_by_a_short_name(task, capsys):
     assert main(["run", task.lower(), "--help"]) == 0
     assert f"s3prl-sb run SUPERB/{task} --key value" in capsys.readouterr().out
@@ -297,7 +302,7 @@ def test_a_table_is_not_passed_over(first, given, caplog):
         check_tables({first: None, given: "b.csv"})
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", tasks_of(SUPERB))
 def test_every_recipe_says_it_before_it_prepares(task, tmp_path):
     def prepare(hparams):
         raise AssertionError("it has begun")

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from s3prl_sb import resources
+from s3prl_sb.benchmark.keys import check_keys
 from s3prl_sb.errors import UserError
 from s3prl_sb.foreign.trust import TrustError, trusting
 from s3prl_sb.hyperyaml.nodes import plain
@@ -16,7 +17,6 @@ from s3prl_sb.schema.named_heads import named_heads, poolings
 from s3prl_sb.startup import experiment
 from s3prl_sb.startup.configuration import RECIPE, Configuration, load_recipe
 from s3prl_sb.startup.named import OPTIMIZERS, labels_of, names
-from s3prl_sb.superb.keys import check_keys
 
 RECIPES = {name.partition("/")[2]: path for name, path in resources.recipes().items()}
 SIZE = {"tag": "!name:s3prl_sb.lobes.heads.utterance.UtteranceClassifier"}

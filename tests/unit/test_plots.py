@@ -9,7 +9,8 @@ import torch
 
 from s3prl_sb.brains import plots, pretraining_plots
 from s3prl_sb.brains.det_plot import det_plot
-from s3prl_sb.brains.timeline_plot import timeline
+from s3prl_sb.brains.timeline_plot import lanes, scene_timeline, timeline
+from s3prl_sb.dataio.timeline import Item
 from s3prl_sb.metrics.verification import det_curve
 from s3prl_sb.objectives.base import Picture
 
@@ -99,6 +100,38 @@ def test_timelines(speakers, tmp_path):
     spans = [(f"speaker {i}", i, i + 3.0) for i in range(speakers)]
     timeline(tmp_path / "a.png", spans, spans[::2], 40.0, TITLE)
     assert_whole(tmp_path / "a.png")
+
+
+def test_scenes_of_any_labels(tmp_path, recwarn):
+    spans = [
+        (name.format(7), n / 2, n / 2 + 1) for n, name in enumerate(NAMES.values())
+    ]
+    items = [Item(kind, *span) for span in spans for kind in ("speaker", "event")]
+    items += [Item("word", name, *times, name) for name, *times in spans]
+    scene_timeline(tmp_path / "a.png", items, items[::2], 6.0, TITLE)
+    assert_whole(tmp_path / "a.png")
+    scene_timeline(tmp_path / "b.png", [], [], 6.0, TITLE)
+    assert_whole(tmp_path / "b.png")
+    assert not recwarn
+
+
+def test_scenes_have_a_row_for_each_speaker_and_event(tmp_path):
+    true = [Item("speaker", "bob", 0.0, 3.0), Item("word", "hi", 1.0, 2.0, "bob")]
+    true += [Item("speaker", "ann", 3.0, 5.0), Item("event", "dog", 0.0, 1.0)]
+    people = [("speaker", "bob"), ("speaker", "ann"), ("word", "bob")]
+    assert lanes(true) == [*people, ("event", "dog")]
+    heights = []
+    names = {"bob": "speaker2", "ann": "speaker1", "": ""}
+    renamed = [
+        Item(kind, names.get(label, label), *times, names[speaker])
+        for kind, label, *times, speaker, _ in true
+    ]
+    stranger = Item("speaker", "speaker3", 5.5, 6.0)
+    for found in ([], renamed, [*renamed, stranger]):
+        scene_timeline(tmp_path / "a.png", true, found, 6.0, TITLE)
+        assert_whole(tmp_path / "a.png")
+        heights.append(pixels(tmp_path / "a.png").shape[0])
+    assert heights[0] == heights[1] < heights[2]  # mapped speakers share a row
 
 
 @pytest.mark.parametrize(

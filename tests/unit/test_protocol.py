@@ -7,14 +7,18 @@ import pytest
 import torch
 
 from s3prl_sb import resources
+from s3prl_sb.benchmark.budgets import read_budget
+from s3prl_sb.benchmark.keys import recipe
 from s3prl_sb.brains import parts, results
 from s3prl_sb.lobes.upstreams import load
-from s3prl_sb.runs.tasks import TASKS, recipe
+from s3prl_sb.runs.suite_tasks import tasks_of
+from s3prl_sb.runs.suites import SUPERB
 from s3prl_sb.schema.keys import Schema
 from s3prl_sb.startup import protocol
 from s3prl_sb.startup.configuration import RECIPE, SCHEMA, load_recipe
 from s3prl_sb.storage.files import write_json
-from s3prl_sb.superb.data import read_budget
+
+TASKS = tasks_of(SUPERB)
 
 CARD = """
 tiny: !new:s3prl_sb.lobes.upstreams.hubert.Hubert

@@ -13,12 +13,22 @@ import time
 import pytest
 
 from s3prl_sb import resources
+from s3prl_sb.benchmark import (
+    budgets,
+    command,
+    configurations,
+    contents,
+    data,
+    parts,
+    plan,
+    superb,
+)
 from s3prl_sb.engines import guard
 from s3prl_sb.engines.jobs import Job, last_lines, reason
 from s3prl_sb.engines.local import Local
 from s3prl_sb.errors import UserError
-from s3prl_sb.runs import tasks
-from s3prl_sb.superb import command, configurations, contents, data, parts, plan
+from s3prl_sb.runs import suite_tasks as tasks
+from s3prl_sb.runs.suites import SUPERB
 
 
 def make(output, seeds=(1, 2), rates=None, budget=None, upstreams=("mel",), **places):
@@ -37,8 +47,8 @@ def finish(run, **results):
 
 # ------------------------------------------------------------------------- the tasks
 def test_tasks_by_name():
-    assert tasks.find_tasks(["all"]) == list(tasks.SUPERB) and len(tasks.SUPERB) == 10
-    assert tasks.find_tasks(["ALL", "sg", "KS"]) == list(tasks.TASKS)
+    assert tasks.find_tasks(["all"]) == tasks.tasks_of(["superb"])
+    assert tasks.find_tasks(["ALL", "sg", "KS"]) == tasks.tasks_of(SUPERB)
     assert tasks.find_tasks(["sid,ks", "ASR"]) == ["KS", "SID", "ASR"]
     with pytest.raises(ValueError, match="no task 'SDI'. Did you mean S"):
         tasks.find_tasks(["SDI"])
@@ -72,7 +82,7 @@ def test_a_single_corpus_of_ood_asr_has_results_in_the_folder_of_the_run(tmp_pat
 
 def test_corpora_of_ood_asr_are_those_of_its_recipe():
     file = resources.recipes()["SUPERB/OOD-ASR"] / "train.py"
-    assert parts.OUT_OF_DOMAIN == runpy.run_path(str(file))["CORPORA"].values
+    assert parts.names("OOD-ASR", {}) == [*runpy.run_path(str(file))["CORPORA"].values]
 
 
 def test_runs_of_another_default_are_others(tmp_path, monkeypatch):
@@ -80,7 +90,7 @@ def test_runs_of_another_default_are_others(tmp_path, monkeypatch):
     places = {"SID": {"data_folder": "/data"}}
     [now] = (run.folder for run in make(tmp_path, (1,), **places))
     changed = {**plan.settings("SID"), "crops": None}
-    monkeypatch.setattr(plan, "settings", lambda task: changed)
+    monkeypatch.setattr(plan, "settings", lambda task, variant: changed)
     [before] = make(tmp_path, (1,), **places)
     assert before.folder != now
     assert before.configuration["recipe"]["crops"] is None
@@ -156,7 +166,7 @@ def test_a_changed_recipe_or_card_is_another_configuration(tmp_path, monkeypatch
     mel = make(tmp_path)[0].folder
     recipe = copy.deepcopy(plan.settings("KS"))
     recipe["batch_size"] = 1
-    monkeypatch.setattr(plan, "settings", lambda task: recipe)
+    monkeypatch.setattr(plan, "settings", lambda task, variant: recipe)
     assert make(tmp_path)[0].folder != mel
 
 
@@ -371,7 +381,7 @@ def test_paths_start_at_the_file(tmp_path, monkeypatch):
     }
     path = written(tmp_path / "files", text)
     assert data.read_data(path, tmp_path, ["ASR", "PR"])[0] == expected
-    budget = data.read_budget("../files/dirs.yaml")
+    budget = budgets.read_budget("../files/dirs.yaml")
     assert {task: budget[task] for task in expected} == expected
 
 
@@ -401,8 +411,8 @@ def test_no_such_data_file(tmp_path):
 def test_toys_for_all_tasks(tmp_path):
     from s3prl_sb.corpora import toys
 
-    found, before = data.read_data("toy", tmp_path, list(tasks.TASKS))
-    assert set(found) == set(before) == set(tasks.TASKS)
+    found, before = data.read_data("toy", tmp_path, tasks.tasks_of(SUPERB))
+    assert set(found) == set(before) == set(tasks.tasks_of(SUPERB))
     assert before["ASR"] is before["PR"]  # one corpus, made once
     jobs = plan.jobs(make(tmp_path, **found), before)
     assert len({id(job) for job in jobs}) == len(jobs)
@@ -412,8 +422,8 @@ def test_toys_for_all_tasks(tmp_path):
 
 @pytest.mark.parametrize("budget", ("full", "mini"))
 def test_budgets(budget, tmp_path):
-    found = data.read_budget(budget)
-    assert set(found) <= set(tasks.TASKS)
+    found = budgets.read_budget(budget)
+    assert set(found) <= set(tasks.tasks_of(SUPERB))
     for keys in found.values():  # SpeechBrain would not notice before it ends
         if "total_steps" in keys:
             assert keys["total_steps"] % keys["steps_per_epoch"] == 0
@@ -421,11 +431,11 @@ def test_budgets(budget, tmp_path):
 
 def test_a_budget_of_ones_own(tmp_path):
     path = written(tmp_path, "all: {batch_size: 2}\nKS: {lr: 0.5, cache: off}\n")
-    found = data.read_budget(path)
+    found = budgets.read_budget(path)
     assert found["KS"] == {"batch_size": 2, "lr": 0.5, "cache": "off"}
     assert found["SID"] == {"batch_size": 2} and found["QbE"] == {}
     with pytest.raises(ValueError, match="no budget 'mimi'. Did you mean mini"):
-        data.read_budget("mimi")
+        budgets.read_budget("mimi")
 
 
 @pytest.mark.parametrize(
@@ -464,20 +474,20 @@ def test_wrong_budgets(text, message, tmp_path):
     path = tmp_path / "my.yaml"
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
-        data.read_budget(path)
+        budgets.read_budget(path)
 
 
 def test_arguments_of_a_class_that_the_recipe_does_not_name(tmp_path):
     path = written(tmp_path, "ASR: {head: {hidden_size: 8, bidirectional: False}}")
     with pytest.raises(ValueError, match="no key 'head.bidirectional'"):
-        data.read_budget(path)
+        budgets.read_budget(path)
     path = written(tmp_path, "KS: {opt_class: {betas: [0.9, 0.99]}}")
-    assert data.read_budget(path)["KS"]["opt_class"] == {"betas": [0.9, 0.99]}
+    assert budgets.read_budget(path)["KS"]["opt_class"] == {"betas": [0.9, 0.99]}
 
 
 def test_arguments(tmp_path):
     parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
+    superb.add_arguments(parser)
     for line, message in (
         ("", "--upstream is missing"),
         ("--upstream mel", "--data is missing"),
@@ -491,7 +501,7 @@ def test_arguments(tmp_path):
             )
             for rates in ("nan", "0", "-0.1", "0.1 0.1", "inf")
         ),
-        (f"--table {tmp_path}", "no s3prl-sb superb has run here"),
+        (f"--table {tmp_path}", "no benchmark has run here"),
     ):
         with pytest.raises(ValueError, match=message):
             command.main(parser.parse_args(line.split()))
@@ -694,7 +704,7 @@ def test_another_run_by_what_the_schema_says(keys, is_another, tmp_path):
 def test_budgets_are_refused_before_anything_runs(keys, words, tmp_path):
     (tmp_path / "budget.yaml").write_text(f"KS: {keys}")
     with pytest.raises(ValueError, match=words):
-        budget = data.read_budget(str(tmp_path / "budget.yaml"))
+        budget = budgets.read_budget(str(tmp_path / "budget.yaml"))
         plan.make(["mel"], ["KS"], {"KS": {}}, budget, tmp_path)
 
 
@@ -707,7 +717,11 @@ def test_what_arguments_of_a_budget_name_is_known_by_content(tmp_path):
     for content in ("a", "b"):
         file.write_text(content)
         (run,) = plan.make(
-            ["mel"], ["KS"], {"KS": {}}, data.read_budget(str(budget)), tmp_path / "out"
+            ["mel"],
+            ["KS"],
+            {"KS": {}},
+            budgets.read_budget(str(budget)),
+            tmp_path / "out",
         )
         assert run.overrides["upstream_model"]["source"] == str(file)
         assert run.overrides["featurizer"] == {"normalize": False}

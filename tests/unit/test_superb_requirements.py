@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from s3prl_sb.benchmark import requirements
+from s3prl_sb.benchmark.requirements import missing
 from s3prl_sb.cli import main
 from s3prl_sb.engines.local import Local
-from s3prl_sb.runs.tasks import TASKS
-from s3prl_sb.superb import requirements
-from s3prl_sb.superb.requirements import missing
+from s3prl_sb.runs.suite_tasks import task_of, tasks_of
+from s3prl_sb.runs.suites import SUPERB
 
 
 @pytest.fixture
@@ -20,10 +21,10 @@ def begun(monkeypatch):
     return found
 
 
-def superb(tmp_path, text, capsys, *more):
+def superb(tmp_path, text, capsys, *more, suites=("superb",)):
     data = tmp_path / "data.yaml"
     data.write_text(text)
-    argv = ["superb", "--upstream", "mel", "--data", str(data), *more]
+    argv = ["bench", *suites, "--upstream", "mel", "--data", str(data), *more]
     status = main([*argv, "--output", str(tmp_path / "out")])
     return status, capsys.readouterr().err
 
@@ -58,6 +59,29 @@ QbE: {{language: all}}
     assert not (tmp_path / "out/mel").exists()
 
 
+def test_faults_of_other_suites(tmp_path, begun, capsys):
+    (tmp_path / "dev-clean").mkdir()
+    (tmp_path / "mls/eng/wav").mkdir(parents=True)
+    (tmp_path / "slue-voxpopuli_fine-tune.tsv").write_text("id")
+    folder = f"{{data_folder: {tmp_path}}}"
+    names = "mono-1h", "multi-10min", "LID-1h", "NER", "sentiment", "dev-clean"
+    text = "\n".join(f"{name}: {folder}" for name in names)
+    own = f"{{valid_csv: {tmp_path}, test_csv: {tmp_path}}}"
+    more = f"{text}\ndev-other: {own}\n"
+    status, err = superb(tmp_path, more, capsys, suites=("ml_superb", "slue", "abx"))
+    assert status == 1 and not begun
+    lines = [line.strip() for line in err.splitlines()]
+    for task, words in {
+        "ml_superb/mono-1h": "nchlt/eng: no such folder",
+        "slue/NER": "slue-voxpopuli_dev.tsv: no such file",
+        "slue/sentiment": "slue-voxceleb_fine-tune.tsv: no such file",
+        "abx/dev-clean": "dev-other: no such folder",
+    }.items():
+        assert any(x.startswith(f"{task}: ") and words in x for x in lines), (task, err)
+    assert "multi-10min" not in err and "LID-1h" not in err  # all that is there
+    assert "abx/dev-other" not in err  # its own lists
+
+
 def test_sound_ones_begin(tmp_path, begun, capsys):
     (tmp_path / "words").mkdir()
     status, err = superb(tmp_path, f"KS: {{data_folder: {tmp_path}/words}}", capsys)
@@ -65,7 +89,7 @@ def test_sound_ones_begin(tmp_path, begun, capsys):
 
 
 def test_what_is_done_needs_no_data(tmp_path, begun, capsys, monkeypatch):
-    from s3prl_sb.superb.plan import Run
+    from s3prl_sb.benchmark.plan import Run
 
     monkeypatch.setattr(Run, "is_done", lambda self: True)
     superb(tmp_path, f"KS: {{data_folder: {tmp_path}/unplugged}}", capsys)
@@ -110,14 +134,15 @@ def test_packages_of_metrics(monkeypatch):
 def test_extras_are_those_of_the_installation():
     """Names in setup.py, which is beside the tests."""
     text = (Path(__file__).parents[2] / "setup.py").read_text()
-    for extra, packages in requirements.EXTRAS.values():
+    needs = [task_of(task).needs for task in tasks_of(SUPERB)]
+    for extra, packages in [item for each in needs for item in each.items()]:
         [line] = [n for n in text.splitlines() if f'"{extra}": [' in n]
         assert all(f'"{name}>=' in line for name in packages)
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", tasks_of(SUPERB))
 def test_every_task_is_looked_at(task, tmp_path):
-    from s3prl_sb.superb.requirements import _plain
+    from s3prl_sb.benchmark.requirements import _plain
 
     assert missing(task, {**_plain(task), "data_folder": str(tmp_path / "none")})
     assert missing(task, _plain(task))

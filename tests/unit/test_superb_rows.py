@@ -6,17 +6,18 @@ import shutil
 
 import pytest
 
-from s3prl_sb.engines.local import Local
-from s3prl_sb.superb import (
+from s3prl_sb.benchmark import (
     command,
-    configurations,
     layout,
     notes,
     plan,
+    remembered,
     requirements,
     run_entries,
+    superb,
     table,
 )
+from s3prl_sb.engines.local import Local
 
 FULL = {"followed": True, "settings": {}, "data": None, "differs": []}
 METRICS = {"accuracy": 0.5, "eer": 0.1, "mtwv": 0.2}
@@ -63,7 +64,7 @@ def bench(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(Local, "run", run)
     monkeypatch.setattr(requirements, "check", lambda runs, toys: None)  # no corpora
     parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
+    superb.add_arguments(parser)
 
     def start(line):
         line = (
@@ -250,7 +251,7 @@ def test_another_version_of_a_recipe_is_another_row(bench, tmp_path):
 def test_lost_names_lose_no_runs(bench, tmp_path, damage):
     (tmp_path / "b.yaml").write_text("all: {total_steps: 20, steps_per_epoch: 20}")
     bench("--tasks KS SID --seed 0 --budget {}/b.yaml")
-    record = tmp_path / "out" / configurations.RECORD
+    record = tmp_path / "out" / remembered.RECORD
     record.unlink() if damage is None else record.write_text(damage)
     found, _ = bench("--tasks KS --seed 0")
     assert shown(found) == {

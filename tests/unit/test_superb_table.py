@@ -6,9 +6,18 @@ import statistics
 
 import pytest
 
+from s3prl_sb.benchmark import (
+    command,
+    grid,
+    layout,
+    notes,
+    plan,
+    published,
+    superb,
+    table,
+)
 from s3prl_sb.engines.jobs import Job
-from s3prl_sb.runs.tasks import TASKS
-from s3prl_sb.superb import command, grid, layout, notes, plan, published, table
+from s3prl_sb.runs.suite_tasks import task_of
 
 
 @pytest.fixture
@@ -104,18 +113,15 @@ def test_every_published_number_is_of_a_card_and_a_metric():
     for card, row in published.read().items():
         assert card in known
         for task, metrics in row.items():
-            assert set(metrics) <= {metric.key for metric in TASKS[task]}
+            assert set(metrics) <= {metric.key for metric in task_of(task).metrics}
 
 
 def test_aliases_are_cards_of_the_same_weights():
-    import ruamel.yaml
-
-    from s3prl_sb import resources
     from s3prl_sb.lobes.upstreams import card
+    from s3prl_sb.runs.suites import suite
 
-    path = resources.folder("hparams") / "superb" / "published.yaml"
-    found = ruamel.yaml.YAML(typ="safe").load(path.read_text())["aliases"]
-    for alias, name in found.items():
+    [found] = suite("superb").published
+    for alias, name in found["aliases"].items():
         one, other = card(alias), card(name)
         assert (one.tag.value, dict(one)) == (other.tag.value, dict(other)), alias
 
@@ -168,9 +174,11 @@ def test_markdown(runs):
 
 def test_small_numbers_and_units(runs, tmp_path):
     known = published.read()["fbank"]
-    assert grid.number(known["SID"]["accuracy"][0], TASKS["SID"][0]) == "8.5e-04"
-    assert grid.number(known["QbE"]["mtwv"][0], TASKS["QbE"][0]) == "0.0058"
-    assert grid.number(0.0, TASKS["SID"][0]) == "0.00"
+    assert (
+        grid.number(known["SID"]["accuracy"][0], task_of("SID").metrics[0]) == "8.5e-04"
+    )
+    assert grid.number(known["QbE"]["mtwv"][0], task_of("QbE").metrics[0]) == "0.0058"
+    assert grid.number(0.0, task_of("SID").metrics[0]) == "0.00"
 
 
 def test_written_and_read(runs, tmp_path):
@@ -262,7 +270,7 @@ def test_several_versions_are_told(tmp_path, monkeypatch):
 
 def test_a_full_disk_hides_no_table(tmp_path, monkeypatch, capsys):
     parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
+    superb.add_arguments(parser)
     (tmp_path / "data.yaml").write_text("KS: {data_folder: /data}")
     line = f"--upstream mel --tasks KS --data {tmp_path}/data.yaml --output {tmp_path}"
     [run] = plan.make(["mel"], ["KS"], {"KS": {"data_folder": "/data"}}, {}, tmp_path)

@@ -7,23 +7,29 @@ import shlex
 
 import pytest
 
-from s3prl_sb.engines.local import Local
-from s3prl_sb.errors import UserError
-from s3prl_sb.superb import (
+from s3prl_sb.benchmark import (
+    budgets,
     command,
     configurations,
     curves,
-    data,
     layout,
     plan,
     plots,
     rankings,
+    remembered,
     requirements,
     robustness,
     row_names,
+    superb,
     table,
     variations,
 )
+from s3prl_sb.engines.local import Local
+from s3prl_sb.errors import UserError
+from s3prl_sb.runs.suite_tasks import tasks_of
+from s3prl_sb.runs.suites import SUPERB
+
+TASKS = tasks_of(SUPERB)
 
 PROTOCOL = {"followed": False, "settings": {}, "data": None, "differs": ["a key"]}
 #: Metrics of stub runs: those of KS, SID, ER; ASR; QbE; ASV; SD.
@@ -32,13 +38,13 @@ METRICS = ("accuracy", "wer", "mtwv", "eer", "der")
 
 def parsed(line):
     parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
+    superb.add_arguments(parser)
     return parser.parse_args(shlex.split(line))
 
 
 def varied(line, budget=None, places=None):
     """The variations of a command, and the names of their rows."""
-    found = variations.read(parsed(line), budget or {}, places or {})
+    found = variations.read(parsed(line), budget or {}, places or {}, TASKS)
     rows = [
         configurations.RowConfiguration(
             places or {}, {}, changes=each.changes, refused=each.refused
@@ -158,17 +164,17 @@ def test_all_of_a_budget_takes_the_new_keys(tmp_path):
     path = tmp_path / "b.yaml"
     path.write_text("all: {noise: {snr: [0, 15]}, head: ecapa}\nPR: {head: mlp}\n")
     refused = {}
-    budget = data.read_budget(str(path), refused)
+    budget = budgets.read_budget(str(path), refused)
     assert budget["KS"] == {"noise": {"snr": [0, 15]}, "head": "ecapa"}
     assert budget["PR"] == {"noise": {"snr": [0, 15]}, "head": "mlp"}
     generative = {"SE", "SS", "ST", "VC"}
     assert set(refused) == {"ASR", "SD", "SF", "OOD-ASR", *generative}
     assert budget["SD"] == {}
     with pytest.raises(UserError, match=r"b.yaml: all: ASR: .*ecapa"):
-        data.read_budget(str(path))
+        budgets.read_budget(str(path))
     path.write_text("all: {head: ecpa}")
     with pytest.raises(UserError, match="b.yaml:1: PR: .*ecpa"):
-        data.read_budget(str(path), {})
+        budgets.read_budget(str(path), {})
 
 
 # ---------------------------------------------------------------------------- the plan
@@ -180,7 +186,7 @@ def planned(line, output):
         configurations.RowConfiguration(
             PLACES, {}, changes=each.changes, refused=each.refused, output=output
         )
-        for each in variations.read(parsed(line), {}, PLACES)
+        for each in variations.read(parsed(line), {}, PLACES, TASKS)
     ]
     keys = [{task: row.requested(task) for task in PLACES} for row in rows]
     return plan.make(["mel"], list(PLACES), PLACES, keys, output)
@@ -462,7 +468,7 @@ def test_several_commands_add_rows_and_run_nothing_twice(bench):
 
 def test_names_that_are_lost_are_derived_from_the_runs(bench, tmp_path):
     bench("--tasks KS SID --heads ecapa --train_per_class 5 2")
-    (tmp_path / "out" / configurations.RECORD).unlink()
+    (tmp_path / "out" / remembered.RECORD).unlink()
     found, _, _ = bench("--tasks KS")
     names = list(states(found))
     assert names[0] == "mel" and len(names) == 3

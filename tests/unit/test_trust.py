@@ -852,8 +852,8 @@ def test_overrides_and_options_of_an_export(make_run, tmp_path, wav):
 
 # --------------------------------------------------------------------- passing on
 def test_superb_and_run_pass_it_on(tmp_path, monkeypatch):
+    from s3prl_sb.benchmark import plan
     from s3prl_sb.commands import run
-    from s3prl_sb.superb import plan
 
     runs = plan.make(["fbank"], ["KS"], {"KS": {"data_folder": "/x"}}, {}, tmp_path)
     assert "--trust" not in runs[0].command()
@@ -867,9 +867,9 @@ def test_superb_and_run_pass_it_on(tmp_path, monkeypatch):
 
 
 def test_a_search_that_somebody_sends_is_data(tmp_path, canary):
+    from s3prl_sb.benchmark import plan
     from s3prl_sb.startup.arguments import parse
     from s3prl_sb.startup.configuration import Configuration
-    from s3prl_sb.superb import plan
 
     data = {"KS": {"data_folder": "/x"}}
     runs = plan.make(["mel"], ["KS"], data, {}, tmp_path, seeds=(1, 2), rates=[0.1])

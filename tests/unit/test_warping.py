@@ -4,7 +4,7 @@ import numpy
 import pytest
 import torch
 
-from s3prl_sb.analysis import warping
+from s3prl_sb.lobes import warping
 
 
 def naive(distances):

@@ -69,7 +69,7 @@ def iemocap(destination, turns=9, dialogs=4, seed=0):
         alike = voices[voice.gender]
         variant = TIMBRES[voice.gender][len(alike) % len(TIMBRES[voice.gender])]
         alike.append(voice._replace(voice="en-us", variant=variant))
-    jobs = []  # path, voice, emotion
+    jobs = []  # path, voice, manner
     for session in range(1, 6):
         couple = {"F": voices["f"][session - 1], "M": voices["m"][session - 1]}
         for number in range(dialogs):
@@ -82,12 +82,12 @@ def iemocap(destination, turns=9, dialogs=4, seed=0):
                     emotion = TURNS[shift % len(TURNS)]
                     turn = f"{dialog}_{actor}{n:03d}"
                     path = f"{home}/sentences/wav/{dialog}/{turn}.wav"
-                    jobs.append((path, voice, emotion))
+                    jobs.append((path, voice, MANNERS[emotion]))
                     lines += _evaluation(turn, emotion, 4 * n + 2 * (actor == "M"))
             folder = destination / home / "dialog/EmoEvaluation"
             folder.mkdir(parents=True, exist_ok=True)
             making.write_lines(folder / f"{dialog}.txt", lines)
-    making.write_clips(destination, (_acted(*job, seed) for job in jobs), len(jobs))
+    making.write_clips(destination, (acted(*job, seed) for job in jobs), len(jobs))
 
 
 HEADING = "% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]"
@@ -102,9 +102,27 @@ def _evaluation(turn, emotion, start):
     yield f"C-E1:\t{manner.word};\t()"
 
 
-def _acted(path, voice, emotion, seed):
-    """Returns a path, and a sentence spoken with the emotion."""
-    rng, manner = making.random_generator(seed, path), MANNERS[emotion]
+def acted(path, voice, manner, seed):
+    """Speaks a made-up sentence in a manner.
+
+    Arguments
+    ---------
+    path : str
+        Name of the clip, which its random numbers depend on.
+    voice : s3prl_sb.corpora.espeak.Voice
+        The voice.
+    manner : Manner
+        Its changes.
+    seed : int
+        Seed of the clips.
+
+    Returns
+    -------
+    path : str
+    samples : numpy.ndarray
+        [samples], at 16 kHz.
+    """
+    rng = making.random_generator(seed, path)
 
     def near(value, spread, low, high):
         return int(min(max(value + rng.integers(-spread, spread + 1), low), high))

@@ -11,6 +11,7 @@ import torch
 from torch.func import functional_call, stack_module_state, vmap
 
 from s3prl_sb.lobes.heads.pooling import frame_mask, is_poolable
+from s3prl_sb.lobes.heads.subsampling import factor_of, subsampled_lens
 
 KINDS = ("utterances", "frames")
 FRAMES = (
@@ -110,8 +111,13 @@ class _Case:
         self.garbage = self.features.masked_fill(~self.mask, GARBAGE)
 
     def true(self, output):
-        """Returns the part of an output that belongs to true frames."""
-        return output if output.dim() == 2 else output.masked_fill(~self.mask, 0.0)
+        """Returns the part of an output that belongs to true frames, of which a head
+        may leave some out."""
+        if output.dim() == 2:
+            return output
+        frames = self.features.shape[1]
+        lens = subsampled_lens(self.lens, frames, -(-frames // output.shape[1]))
+        return output.masked_fill(~frame_mask(output, lens)[..., None], 0.0)
 
     def difference(self, output, expected):
         """Returns the largest difference, relative to the largest output."""
@@ -126,7 +132,8 @@ def _shapes(case, kind):
     with torch.no_grad():
         shape = list(head.eval()(case.features, case.lens).shape)
     batch, frames, _ = case.features.shape
-    shapes = ([batch, case.num_classes], [batch, frames, case.num_classes])
+    left = -(-frames // factor_of(head))
+    shapes = ([batch, case.num_classes], [batch, left, case.num_classes])
     wanted = dict(zip(KINDS, shapes))
     if kind is not None:
         wanted = {kind: wanted[kind]}
@@ -174,7 +181,10 @@ def _company(case):
     scale = case.true(together).abs().max().clamp_min(1e-8)
     for i, frames in enumerate(FRAMES):
         alone = head(case.features[i : i + 1, :frames], torch.ones(1))[0]
-        other = together[i] if alone.dim() == 1 else together[i, :frames]
+        other = together[i]
+        if alone.dim() == 2:  # of frames; the head may leave some out
+            count = max(1, frames // factor_of(head))
+            alone, other = alone[:count], other[:count]
         worst = max(worst, ((alone - other).abs().max() / scale).item())
     if not worst <= TOLERANCE:
         raise _Violation(

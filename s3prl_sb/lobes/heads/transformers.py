@@ -45,6 +45,9 @@ class TransformerEncoder(torch.nn.Module):
         Whether sinusoidal positions are added to the projection.
     activation : str
         "relu" or "gelu", of the feed-forward networks.
+    scaled : bool
+        Whether the projection is multiplied by the square root of ``hidden_size``
+        before the positions are added, as in the paper and in ESPnet.
 
     Raises
     ------
@@ -77,6 +80,7 @@ class TransformerEncoder(torch.nn.Module):
         norm_first: bool = True,
         positions: bool = True,
         activation: str = "relu",
+        scaled: bool = False,
     ):
         super().__init__()
         _check(hidden_size, num_heads)
@@ -85,6 +89,7 @@ class TransformerEncoder(torch.nn.Module):
             raise HeadError(f"activation: {choices}, not '{activation}'.")
         self.projection = torch.nn.Linear(input_size, hidden_size)
         self.positions = positions
+        self.scale = hidden_size**0.5 if scaled else 1.0
         self.dropout = torch.nn.Dropout(dropout if positions else 0.0)
         self.layers = Transformer.TransformerEncoder(
             num_layers=num_layers,
@@ -103,7 +108,7 @@ class TransformerEncoder(torch.nn.Module):
         """Maps [batch, frames, input_size] and relative lengths [batch] to
         [batch, frames, hidden_size]."""
         padding = ~frame_mask(x, lens)
-        x = self.projection(x.masked_fill(padding[..., None], 0.0))
+        x = self.projection(x.masked_fill(padding[..., None], 0.0)) * self.scale
         if self.positions:
             x = x + sines(torch.arange(x.shape[1]), x.shape[2]).to(x)
         return self.layers(self.dropout(x), src_key_padding_mask=padding)[0]

@@ -1,0 +1,273 @@
+"""Multilayer perceptrons with batch normalization: HEAR's heads.
+
+Paper: Turian et al. 2022, "HEAR: Holistic Evaluation of Audio Representations",
+https://arxiv.org/abs/2203.03022.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import torch
+
+from s3prl_sb.lobes.heads.contract import HeadError
+from s3prl_sb.lobes.heads.named_poolings import made_pooling
+from s3prl_sb.lobes.heads.parts import Part, output_size
+from s3prl_sb.lobes.heads.pooling import frame_mask, is_poolable
+
+#: Initializations of the weights by name; biases are torch's.
+INITIALIZATIONS = {
+    "xavier_uniform": torch.nn.init.xavier_uniform_,
+    "xavier_normal": torch.nn.init.xavier_normal_,
+}
+
+
+class MaskedBatchNorm(torch.nn.Module):
+    """Batch normalization over the true rows of a batch, and of all its processes.
+
+    In evaluation it is torch's ``BatchNorm1d``. In training, padding does not count,
+    and under ``torchrun`` the statistics are those of the whole batch, so that the
+    number of processes changes nothing. A batch of one row has no variance; the
+    statistics so far normalize it.
+
+    Arguments
+    ---------
+    size : int
+        Number of features.
+    eps : float
+        Addition to the variance.
+    momentum : float
+        Share of a batch in the statistics of evaluation.
+
+    Note
+    ----
+    It is no subclass of ``BatchNorm1d``: SpeechBrain would replace that by torch's
+    ``SyncBatchNorm``, which knows no padding and needs GPUs.
+
+    Example
+    -------
+    >>> norm = MaskedBatchNorm(2)
+    >>> x = torch.tensor([[1.0, 5.0], [3.0, 7.0], [99.0, 99.0]])
+    >>> norm(x, torch.tensor([True, True, False]))[:2].round().tolist()
+    [[-1.0, -1.0], [1.0, 1.0]]
+    """
+
+    running_mean: torch.Tensor
+    running_var: torch.Tensor
+    num_batches_tracked: torch.Tensor
+
+    def __init__(self, size: int, eps: float = 1e-5, momentum: float = 0.1):
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        self.weight = torch.nn.Parameter(torch.ones(size))
+        self.bias = torch.nn.Parameter(torch.zeros(size))
+        self.register_buffer("running_mean", torch.zeros(size))
+        self.register_buffer("running_var", torch.ones(size))
+        self.register_buffer("num_batches_tracked", torch.tensor(0))
+
+    def forward(
+        self, x: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Normalizes rows.
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            [rows, size].
+        mask : torch.Tensor, optional
+            [rows], bool: the true rows. Default: all.
+
+        Returns
+        -------
+        torch.Tensor
+            [rows, size].
+        """
+        if not self.training:
+            return self._normalized(x, self.running_mean, self.running_var)
+        weights = torch.ones(len(x), device=x.device)
+        if mask is not None:
+            weights = mask.to(weights)
+        values = torch.where(weights[:, None] > 0, x.float(), 0.0)
+        count = _over_processes(weights.sum())
+        if count < 2:
+            mean, variance = self.running_mean, self.running_var
+        else:
+            mean = _over_processes(values.sum(0)) / count
+            deviations = (values - mean) * weights[:, None]
+            variance = _over_processes(deviations.square().sum(0)) / count
+            self._follow(mean.detach(), variance.detach() * count / (count - 1))
+        return self._normalized(x, mean, variance)
+
+    def _normalized(self, x, mean, variance):
+        return (x - mean) * (variance + self.eps).rsqrt() * self.weight + self.bias
+
+    @torch.no_grad()
+    def _follow(self, mean, variance):
+        """Updates the statistics of evaluation."""
+        self.num_batches_tracked += 1
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance, self.momentum)
+
+
+def _over_processes(values):
+    """Returns a sum over all processes, through which gradients flow."""
+    if not torch.distributed.is_initialized():
+        return values
+    from torch.distributed.nn.functional import all_reduce
+
+    return all_reduce(values)
+
+
+class _Layers(torch.nn.Module):
+    """Hidden layers over rows, each with a norm, dropout and a ReLU; and a classifier.
+
+    See :class:`PooledMLP` for the arguments.
+    """
+
+    def __init__(
+        self, input_size, num_classes, hidden_size, num_layers, dropout, initialization
+    ):
+        super().__init__()
+        if initialization not in INITIALIZATIONS:
+            names = " or ".join(INITIALIZATIONS)
+            raise HeadError(f"initialization: {names}, not '{initialization}'.")
+        initialize = INITIALIZATIONS[initialization]
+        sizes = [input_size, *[hidden_size] * num_layers]
+        # A bias would be subtracted by the norm
+        self.layers = torch.nn.ModuleList(
+            torch.nn.Linear(size, hidden_size, bias=False) for size in sizes[:-1]
+        )
+        self.norms = torch.nn.ModuleList(
+            MaskedBatchNorm(hidden_size) for _ in self.layers
+        )
+        self.dropout = torch.nn.Dropout(dropout)
+        self.classifier = torch.nn.Linear(sizes[-1], num_classes)
+        for number, layer in enumerate([*self.layers, self.classifier]):
+            kind = "relu" if number else "linear"  # what comes before the layer
+            initialize(layer.weight, gain=torch.nn.init.calculate_gain(kind))
+
+    def forward(self, x, mask=None):
+        for layer, norm in zip(self.layers, self.norms):
+            x = self.dropout(norm(layer(x), mask)).relu()
+        return self.classifier(x)
+
+
+class PooledMLP(torch.nn.Module):
+    """HEAR's head for whole clips: pool, hidden layers, classify.
+
+    The pooling comes first, so with the mean it is
+    :class:`~s3prl_sb.lobes.heads.pooling.Poolable`.
+
+    Arguments
+    ---------
+    input_size : int
+        Size of the features.
+    num_classes : int
+        Number of classes.
+    hidden_size : int
+        Size of each hidden layer.
+    num_layers : int
+        Number of hidden layers; with 0 it is a linear classifier.
+    dropout : float
+        Dropout probability.
+    initialization : str
+        "xavier_uniform" or "xavier_normal".
+    pooling : str, dict, callable or torch.nn.Module, optional
+        See :class:`~s3prl_sb.lobes.heads.utterance.UtteranceClassifier`.
+
+    Raises
+    ------
+    HeadError
+        For an unknown initialization or pooling.
+
+    Example
+    -------
+    >>> head = PooledMLP(24, 5, hidden_size=8)
+    >>> head(torch.randn(4, 50, 24), torch.ones(4)).shape
+    torch.Size([4, 5])
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        num_classes: int,
+        hidden_size: int = 1024,
+        num_layers: int = 2,
+        dropout: float = 0.1,
+        initialization: str = "xavier_uniform",
+        pooling: Part | None = None,
+    ):
+        super().__init__()
+        pooling = "mean" if pooling is None else pooling
+        self.pooling = made_pooling(pooling, input_size)
+        size = output_size(self.pooling, input_size)
+        options = (hidden_size, num_layers, dropout, initialization)
+        self.mlp = _Layers(size, num_classes, *options)
+
+    @property
+    def linear(self) -> bool:
+        """True if features may be averaged over time before the head."""
+        return is_poolable(self.pooling)
+
+    def forward(self, features: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
+        """Returns logits.
+
+        Arguments
+        ---------
+        features : torch.Tensor
+            [batch, frames, input_size].
+        lens : torch.Tensor
+            [batch], relative lengths.
+
+        Returns
+        -------
+        torch.Tensor
+            [batch, num_classes].
+        """
+        return self.mlp(self.pooling(features, lens))
+
+
+class FrameMLP(torch.nn.Module):
+    """HEAR's head for events: the layers of :class:`PooledMLP` over each frame.
+
+    Arguments
+    ---------
+    input_size, num_classes, hidden_size, num_layers, dropout, initialization
+        See :class:`PooledMLP`.
+
+    Example
+    -------
+    >>> head = FrameMLP(24, 5, hidden_size=8)
+    >>> head(torch.randn(4, 50, 24), torch.ones(4)).shape
+    torch.Size([4, 50, 5])
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        num_classes: int,
+        hidden_size: int = 1024,
+        num_layers: int = 2,
+        dropout: float = 0.1,
+        initialization: str = "xavier_uniform",
+    ):
+        super().__init__()
+        options = (hidden_size, num_layers, dropout, initialization)
+        self.mlp = _Layers(input_size, num_classes, *options)
+
+    def forward(self, features: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
+        """Returns logits.
+
+        Arguments
+        ---------
+        features : torch.Tensor
+            [batch, frames, input_size].
+        lens : torch.Tensor
+            [batch], relative lengths.
+
+        Returns
+        -------
+        torch.Tensor
+            [batch, frames, num_classes].
+        """
+        mask = frame_mask(features, lens).flatten()
+        return self.mlp(features.flatten(0, 1), mask).unflatten(0, features.shape[:2])
