@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from s3prl_sb.metrics.resampled import KINDS
-from s3prl_sb.metrics.weighted_sums import Array, Weighted
+from s3prl_sb.metrics.resampled import KINDS, MEAN_OF
+from s3prl_sb.metrics.weighted_sums import Array, Weighted, mean_of
 
 LARGEST = 50_000_000  # numbers in a table
 SPARSE = 0.2  # share of other numbers than 0 up to which a table is written by them
@@ -27,14 +27,25 @@ class Entry(NamedTuple):
         [items] or [items, columns], float64.
     parameters : dict of str to float
         Numbers of the metric.
+    terms : dict of str to Entry
+        Names of the metrics that a ``mean_of`` is the mean of.
+    complement : tuple of str
+        Terms that enter as 1 minus their value.
     """
 
     kind: str
     arrays: Mapping[str, Array]
     parameters: Mapping[str, float]
+    terms: Mapping[str, "Entry"] = {}
+    complement: tuple[str, ...] = ()
 
     def weighted(self) -> Weighted:
         """Returns the metric as a function of weights of the items."""
+        if self.kind == MEAN_OF:
+            terms = [
+                (t.weighted(), n in self.complement) for n, t in self.terms.items()
+            ]
+            return mean_of(terms, **self.parameters)
         return KINDS[self.kind].make(**self.arrays, **self.parameters)
 
     def take(self, rows: Array) -> "Entry":
@@ -50,12 +61,14 @@ class Entry(NamedTuple):
         Entry
         """
         arrays = {name: array[rows] for name, array in self.arrays.items()}
-        return self._replace(arrays=arrays)
+        terms = {name: term.take(rows) for name, term in self.terms.items()}
+        return self._replace(arrays=arrays, terms=terms)
 
     @property
     def is_finite(self) -> bool:
         """False if a value is infinite."""
-        return not any(np.isinf(array).any() for array in self.arrays.values())
+        fine = not any(np.isinf(array).any() for array in self.arrays.values())
+        return fine and all(term.is_finite for term in self.terms.values())
 
 
 def entries_of(metrics: Mapping[str, Any], items: int) -> dict[str, Entry]:
@@ -84,7 +97,7 @@ def entries_of(metrics: Mapping[str, Any], items: int) -> dict[str, Entry]:
     {'values': array([1., 0.])}
     """
     entries: dict[str, Entry] = {}
-    for name in sorted(metrics, key=lambda name: "of" in metrics[name]):
+    for name in sorted(metrics, key=lambda name: _order(metrics[name])):
         try:
             entries[name] = _entry(metrics[name], items, entries)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -93,7 +106,32 @@ def entries_of(metrics: Mapping[str, Any], items: int) -> dict[str, Entry]:
     return {name: entries[name] for name in metrics}
 
 
+def _order(values):
+    """Returns 0 for a metric with arrays of its own, more for one that needs others."""
+    return 2 if "terms" in values else 1 if "of" in values else 0
+
+
+def _mean_of(values, entries):
+    """Returns the entry of a mean of other metrics, which are no such means."""
+    terms = {name: entries[name] for name in values["terms"]}
+    complement = tuple(values.get("complement") or ())
+    if not terms or set(complement) - set(terms):
+        raise ValueError("'terms' are names of metrics, and 'complement' some of them")
+    if any(term.kind == MEAN_OF for term in terms.values()):
+        raise ValueError("a term is a mean of others itself")
+    return Entry(MEAN_OF, {}, _parameters(values, ("least",)), terms, complement)
+
+
+def _parameters(values, known):
+    parameters = values.get("parameters") or {}
+    if unknown := set(parameters) - set(known):
+        raise ValueError(f"unknown parameters {sorted(unknown)}")
+    return {name: float(value) for name, value in parameters.items()}
+
+
 def _entry(values, items, entries):
+    if values["kind"] == MEAN_OF:
+        return _mean_of(values, entries)
     kind = KINDS.get(values["kind"])
     if kind is None:
         raise ValueError(f"unknown kind '{values['kind']}'; there are {[*KINDS]}")
@@ -107,10 +145,7 @@ def _entry(values, items, entries):
     for name in kind.arrays:
         if not kind.gaps and np.isnan(arrays[name]).any():
             raise ValueError(f"'{name}' lacks a value")
-    parameters = values.get("parameters") or {}
-    if unknown := set(parameters) - set(kind.parameters):
-        raise ValueError(f"unknown parameters {sorted(unknown)}")
-    entry = Entry(values["kind"], arrays, {k: float(v) for k, v in parameters.items()})
+    entry = Entry(values["kind"], arrays, _parameters(values, kind.parameters))
     if entry.is_finite:
         entry.weighted().of(np.ones((items, 1)))  # shapes fit together
     return entry
@@ -162,7 +197,10 @@ def as_json(entries: Mapping[str, Entry]) -> dict[str, Any]:
     for name, entry in entries.items():
         values[name] = {"kind": entry.kind}
         before = (o for o in values if o != name and _same(entries[o], entry))
-        if (other := next(before, None)) is not None:
+        if entry.terms:
+            values[name] |= {"terms": list(entry.terms)}
+            values[name] |= {"complement": list(entry.complement)}
+        elif (other := next(before, None)) is not None:
             values[name]["of"] = other
         else:
             values[name] |= {k: _listed(array) for k, array in entry.arrays.items()}
@@ -173,8 +211,8 @@ def as_json(entries: Mapping[str, Entry]) -> dict[str, Any]:
 
 def _same(one, other):
     """Returns whether two entries share their arrays."""
-    return one.arrays.keys() == other.arrays.keys() and all(
-        array is other.arrays[name] for name, array in one.arrays.items()
+    return bool(one.arrays) and all(
+        array is other.arrays.get(name) for name, array in one.arrays.items()
     )
 
 

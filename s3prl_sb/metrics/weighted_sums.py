@@ -4,7 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -127,11 +127,13 @@ def macro_ratio(
     Returns
     -------
     Weighted
-        An item alone has no value: most parts are not in it.
+        An item alone has the ratio of its sums over the parts.
     """
     present = denominators if present is None else present
     columns = _counted(numerators, denominators, present)
-    return Weighted(_of_parts(list(map(_sums, columns)), empty))
+    above, below = (each.sum(1) for each in columns[:2])
+    of = _of_parts(list(map(_sums, columns)), empty)
+    return Weighted(of, (over(above, below), below))
 
 
 def _of_parts(sides, empty):
@@ -199,6 +201,7 @@ def macro_f1(predictions: Array, targets: Array) -> Weighted:
     Returns
     -------
     Weighted
+        An item alone is 1 or 0, right or wrong.
 
     Example
     -------
@@ -210,10 +213,13 @@ def macro_f1(predictions: Array, targets: Array) -> Weighted:
     shape, items = (len(targets), classes), np.arange(len(targets))
     twice = np.concatenate([items, items]), np.concatenate([predictions, targets])
     total = sparse.csr_array((np.ones(2 * len(items)), twice), shape)
-    right = 2.0 * (predictions == targets)
-    right = sparse.csr_array((right, (items, targets)), shape)
-    sides = [_sums(right), _sums(total)]
-    return Weighted(_of_parts([*sides, sides[1]], np.nan))
+    right = (predictions == targets).astype(float)
+    sides = [
+        _sums(sparse.csr_array((2 * right, (items, targets)), shape)),
+        _sums(total),
+    ]
+    of = _of_parts([*sides, sides[1]], np.nan)
+    return Weighted(of, (right, np.ones(len(items))))
 
 
 def bleu(matches: Array, ngrams: Array, predicted: Array, reference: Array) -> Weighted:
@@ -242,7 +248,7 @@ def bleu(matches: Array, ngrams: Array, predicted: Array, reference: Array) -> W
 
 def _bleu(sums, effective=False):
     """Returns the BLEU of sums [10, draws]."""
-    right, total, predicted, reference = sums[:4], sums[4:8], *sums[8:]
+    right, total, predicted, reference = sums[:4], sums[4:8], sums[8], sums[9]
     # Each order without a match counts half as much as the one before
     halves = 0.5 ** ((right == 0) & (total > 0)).cumsum(0)
     logs = np.log(over(np.where(right > 0, right, halves), total, 1.0))
@@ -276,3 +282,37 @@ def maximum(values: Array) -> Weighted:
     best = values.sum(0).argmax()
     alone = values[:, best] if values[:, best].sum() > 0 else np.zeros(len(values))
     return Weighted(of, (np.where(there, alone, np.nan), counts))
+
+
+def mean_of(terms: Sequence[tuple[Weighted, bool]], least: float = -np.inf) -> Weighted:
+    """Returns the mean of other metrics.
+
+    Arguments
+    ---------
+    terms : list of (Weighted, bool)
+        Metrics, and whether each enters as 1 minus its value.
+    least : float
+        Floor of each term.
+
+    Returns
+    -------
+    Weighted
+        An item alone has a value if it has one of each term.
+    """
+
+    def of(weights):
+        values = [(term.of(weights), turned) for term, turned in terms]
+        return _mean_of(values, least)
+
+    alone = [
+        (term.by_item[0], turned) for term, turned in terms if term.by_item is not None
+    ]
+    if len(alone) < len(terms):
+        return Weighted(of)
+    values = _mean_of(alone, least)
+    return Weighted(of, (values, np.ones(len(values))))
+
+
+def _mean_of(values, least):
+    values = [1 - each if turned else each for each, turned in values]
+    return np.mean(np.maximum(values, least), axis=0)
