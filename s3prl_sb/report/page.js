@@ -119,6 +119,7 @@
     figure.querySelector(".drawing").classList.add("is-waiting");
     seen.observe(figure);
   }
+  for (const data of all("figure.chart > details.data")) data.open = false; // open without scripts
   const drawAll = () => Promise.all(all("figure.chart").map(draw));
 
   // Tables: a click on a heading sorts; again, the other way.
