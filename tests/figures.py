@@ -47,6 +47,7 @@ ROOMS = (
     ("inference",),
     ("engines",),
     ("analysis", "plotting", "scoring", "benchmark"),
+    ("report",),
     ("commands",),
     ("cli",),
 )
