@@ -82,6 +82,33 @@ class Cell(NamedTuple):
     key: float | str | None = None
 
 
+class Row(NamedTuple):
+    """Row of a :class:`Grid`, with more than its cells.
+
+    Arguments
+    ---------
+    cells : list
+        Cells.
+    attached : bool
+        Whether it belongs to the row above, and stays below it.
+    task, upstream : str, optional
+        What it is of, for the reader's filters.
+    """
+
+    cells: Sequence[Any]
+    attached: bool = False
+    task: str | None = None
+    upstream: str | None = None
+
+    def attributes(self) -> Markup:
+        """Returns the attributes of the row in HTML."""
+        found = Markup(' class="attached"') if self.attached else Markup()
+        for name, value in (("task", self.task), ("upstream", self.upstream)):
+            if value is not None:
+                found += Markup(' data-{}="{}"').format(name, shown(value))
+        return found
+
+
 class Grid(NamedTuple):
     """A table.
 
@@ -90,7 +117,8 @@ class Grid(NamedTuple):
     header : list of str
         Names of the columns.
     rows : list of list
-        Cells: texts, numbers, blocks, or :class:`Cell`. The first of each row names it.
+        Lists of cells, or :class:`Row`. A cell is a text, a number, a block or a
+        :class:`Cell`; the first of each row names it.
     caption : str
         What the table shows.
     numeric : set of int
@@ -105,7 +133,7 @@ class Grid(NamedTuple):
     """
 
     header: Sequence[str]
-    rows: Sequence[Sequence[Any]]
+    rows: Sequence[Sequence[Any] | Row]
     caption: str = ""
     numeric: Collection[int] = ()
     sortable: bool = True
@@ -119,10 +147,11 @@ class Grid(NamedTuple):
             for i, name in enumerate(self.header)
         )
         rows = (
-            Markup("<tr>{}</tr>").format(
-                Markup().join(self._cell(i, cell) for i, cell in enumerate(row))
+            Markup("<tr{}>{}</tr>").format(
+                row.attributes(),
+                Markup().join(self._cell(i, cell) for i, cell in enumerate(row.cells)),
             )
-            for row in self.rows
+            for row in (r if isinstance(r, Row) else Row(r) for r in self.rows)
         )
         caption = Markup("<caption>{}</caption>").format(shown(self.caption))
         label = shown(self.caption) or ", ".join(map(shown, self.header))
