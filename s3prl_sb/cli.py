@@ -34,6 +34,7 @@ from s3prl_sb.commands import (
     plot,
     predict,
     run,
+    submit,
     toy,
     units,
     upstreams,
@@ -174,6 +175,13 @@ VERBS = {
         "file is compared with, or searched in, the others. A file that cannot be read "
         "is named, and the others are labelled.",
         has_trust=True,
+    ),
+    "submit": Verb(
+        submit,
+        "write the files of a submission to SUPERB's leaderboard",
+        "From the finished runs of one upstream: predict/ and predict.zip, as S3PRL's "
+        "submit.py makes them. Checks names, numbers of lines and measures; tasks "
+        "without a run are left out.",
     ),
     "plot": Verb(
         plot,

@@ -46,7 +46,7 @@ ROOMS = (
     ("brains",),
     ("inference",),
     ("engines",),
-    ("analysis", "plotting", "scoring", "benchmark"),
+    ("analysis", "plotting", "scoring", "submission", "benchmark"),
     ("report",),
     ("commands",),
     ("cli",),
