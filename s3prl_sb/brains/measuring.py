@@ -17,6 +17,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import dataclasses
 import logging
 import math
 from collections.abc import Mapping
@@ -68,7 +69,8 @@ def publish(
         return None
     others = [name for name in measures.names if not _agrees(measures, name, metrics)]
     if others:
-        measures = measures.without(others)
+        kept = {n: e for n, e in measures.entries.items() if n not in others}
+        measures = dataclasses.replace(measures, entries=kept)
         own = [name for name in others if name in metrics]
         if own:
             logger.warning(

@@ -18,6 +18,7 @@ from s3prl_sb.brains.diarization import errors_of, fit_labels
 from s3prl_sb.brains.distributed import share
 from s3prl_sb.brains.frames import check_lengths
 from s3prl_sb.brains.recognition_data import frame_length, part_sizes
+from s3prl_sb.brains.recognition_entries import contributions
 from s3prl_sb.brains.recognition_scores import (
     ERRORS,
     SceneScores,
@@ -228,7 +229,7 @@ class RecognitionBrain(SSLBrain):
 
     def measures(self):
         """Returns the counts of each recording that the measures are of."""
-        entries = self.scores.contributions()
+        entries = contributions(self.scores)
         names = list(self.scores.records)
         return Measures.build(self.unit, names, entries) if entries else None
 
