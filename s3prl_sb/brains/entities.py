@@ -13,7 +13,6 @@ from s3prl_sb.metrics.entities import (
     CLOSING,
     contributions,
     entities_in,
-    entity_scores,
     tag_of,
     unpaired,
     without_marks,
@@ -48,12 +47,6 @@ class EntityBrain(CTCBrain):
                         "Write marks in pairs: [PERSON john smith ]."
                     )
         return records, {}
-
-    def score(self, hypotheses, references):
-        """Returns the measures of entities, 0 where nothing is there to find, and word
-        errors without marks."""
-        scores = super().score(hypotheses, references)
-        return {**entity_scores(hypotheses, references), "wer": scores["wer"]}
 
     def contributions(self, hypotheses, references):
         """Returns those to the measures of entities, and to word errors without

@@ -70,18 +70,23 @@ def publish(
     others = [name for name in measures.names if not _agrees(measures, name, metrics)]
     if others:
         kept = {n: e for n, e in measures.entries.items() if n not in others}
-        measures = dataclasses.replace(measures, entries=kept)
-        own = [name for name in others if name in metrics]
+        own = [name for name in others if _is_another(measures, name, metrics)]
         if own:
             logger.warning(
                 "%s: measures of the utterances give another value, so there are no "
                 "intervals. Does the Brain override stage_stats, but not measures?",
                 ", ".join(own),
             )
+        measures = dataclasses.replace(measures, entries=kept)
     if not measures.names:
         return None
     measures.write(folder)
     return intervals_of(measures)
+
+
+def _is_another(measures, name, metrics):
+    """Returns whether both are defined, and differ."""
+    return name in metrics and not math.isnan(measures.value(name) + metrics[name])
 
 
 def _agrees(measures, name, metrics):

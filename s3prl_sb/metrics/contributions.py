@@ -24,13 +24,17 @@ Numbers = Sequence[float] | np.ndarray | torch.Tensor
 LARGEST = 1 << 20  # scores of examples and labels that a file holds
 
 
-def ratio(numerators: Numbers, denominators: Numbers) -> Entry:
+def ratio(
+    numerators: Numbers, denominators: Numbers, empty: float | None = None
+) -> Entry:
     """Returns the contributions to a ratio of sums, such as an error rate.
 
     Arguments
     ---------
     numerators, denominators : list of float
         [items].
+    empty : float, optional
+        Value where all denominators are 0. Default: there is none.
 
     Returns
     -------
@@ -42,7 +46,8 @@ def ratio(numerators: Numbers, denominators: Numbers) -> Entry:
     {'kind': 'ratio', 'numerators': [1, 0], 'denominators': [4, 2]}
     """
     sides = {"numerators": plain(numerators), "denominators": plain(denominators)}
-    return {"kind": "ratio", **sides}
+    more = {} if empty is None else {"parameters": {"empty": empty}}
+    return {"kind": "ratio", **sides, **more}
 
 
 def mean(values: Iterable[float | None]) -> Entry:
@@ -158,8 +163,12 @@ def label_f1(right: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> Entr
     >>> label_f1(*(np.array([[count]]) for count in (1, 1, 2)))["denominators"]
     array([[3]])
     """
-    size = predicted + true
-    return {"kind": "macro_ratio", "numerators": 2 * right, "denominators": size}
+    return {
+        "kind": "macro_ratio",
+        "numerators": 2 * right,
+        "denominators": predicted + true,
+        "parameters": {"empty": 0.0},
+    }
 
 
 def of_scores(scores: torch.Tensor, true: torch.Tensor) -> dict[str, Entry]:

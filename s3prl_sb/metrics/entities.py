@@ -163,10 +163,10 @@ def entity_scores(
     >>> {name: round(value, 3) for name, value in found.items()}
     {'f1': 0.4, 'precision': 0.5, 'recall': 0.333, 'label_f1': 0.8}
     """
-    scores = dict.fromkeys(("f1", "precision", "recall", "label_f1"), 0.0)
+    scores = {}
     for name, entry in contributions(predicted, true).items():
-        size = sum(entry["denominators"])
-        scores[name] = sum(entry["numerators"]) / size
+        right, size = sum(entry["numerators"]), sum(entry["denominators"])
+        scores[name] = right / size if size else 0.0
     return scores
 
 
@@ -184,7 +184,7 @@ def contributions(
     -------
     dict
         Names of :func:`entity_scores` to entries of ``measures.json``, see
-        :mod:`s3prl_sb.metrics.contributions`, of those that are defined.
+        :mod:`s3prl_sb.metrics.contributions`.
 
     Example
     -------
@@ -205,4 +205,4 @@ def contributions(
         "recall": (right, there),
         "label_f1": ([2 * count for count in same], both),
     }
-    return {name: ratio(*side) for name, side in sides.items() if any(side[1])}
+    return {name: ratio(*side, empty=0.0) for name, side in sides.items()}
