@@ -112,7 +112,7 @@ def _entry(values, items, entries):
         raise ValueError(f"unknown parameters {sorted(unknown)}")
     entry = Entry(values["kind"], arrays, {k: float(v) for k, v in parameters.items()})
     if entry.is_finite:
-        entry.weighted().of(np.ones((1, items)))  # shapes fit together
+        entry.weighted().of(np.ones((items, 1)))  # shapes fit together
     return entry
 
 

@@ -15,6 +15,7 @@ Authors
 """
 
 import torch
+import torch.nn.functional as F
 
 
 def false_alarm_weight(cost, value, prior):
@@ -152,6 +153,55 @@ def maximum_term_weighted_value(scores, true, beta=QUESST14_BETA):
     thresholds, values = term_weighted_values(scores, true, beta)
     best = values.argmax()  # the first of equals
     return values[best].item(), thresholds[best].item()
+
+
+def value_curves(
+    scores: torch.Tensor,
+    true: torch.Tensor,
+    beta: float = QUESST14_BETA,
+    points: int = 100,
+) -> torch.Tensor:
+    """Computes the TWV of each query at some thresholds, for intervals of the MTWV.
+
+    Their mean over queries has its maximum where the TWV has, which is the score of a
+    pair that is true. With more such scores than points, one of each range of them is
+    taken, the best.
+
+    Arguments
+    ---------
+    scores, true, beta
+        See `term_weighted_values`.
+    points : int
+        Largest number of thresholds.
+
+    Returns
+    -------
+    torch.Tensor
+        [queries, points], float64; NaN for a query that no document holds.
+
+    Example
+    -------
+    >>> import torch
+    >>> scores = torch.tensor([[3.0, 1.0, 0.0], [2.0, 4.0, 0.0]])
+    >>> true = torch.tensor([[1, 0, 0], [1, 0, 0]])
+    >>> value_curves(scores, true, beta=2.0).tolist()
+    [[1.0, 1.0], [-1.0, 0.0]]
+    """
+    every, values = term_weighted_values(scores, true, beta)
+    scores, true = scores.detach().cpu().double(), _true(scores, true, "scores")
+    weights, counted = _weights(true, beta)
+    rows = torch.full((len(scores), points), torch.nan, dtype=torch.float64)
+    targets = scores[counted][true[counted]].unique()
+    places = torch.searchsorted(-every, -targets.flip(0))
+    ranges = places.tensor_split(min(points, len(places)))
+    best = torch.stack([part[values[part].argmax()] for part in ranges])
+    falling, order = scores[counted].sort(dim=1, descending=True)
+    sums = F.pad((weights * len(weights)).gather(1, order).cumsum(1), (1, 0))
+    limits = -every[best].expand(len(weights), -1).contiguous()
+    reached = torch.searchsorted(-falling, limits, right=True)
+    rows = rows[:, : len(best)]
+    rows[counted] = sums.gather(1, reached)
+    return rows
 
 
 def actual_term_weighted_value(detected, true, beta=QUESST14_BETA):
