@@ -168,7 +168,10 @@ class RegressionBrain(SSLBrain):
         if means := self.by_system():
             numbers = {system: number for number, system in enumerate(means)}
             groups = [numbers[system] for system in self.systems]
-            truth = torch.stack([own for _, _, own in means.values()])[groups]
+            truth = true.clone()
+            for row, system in enumerate(self.systems):
+                if system in self.truth_of_systems:
+                    truth[row] = float(self.truth_of_systems[system])
             for name, entry in self._entries(predicted, truth, groups).items():
                 entries[SYSTEM + name] = entry
         return Measures.build(self.unit, self.ids, entries)
@@ -256,9 +259,11 @@ def entry_of(
     """
     if name == "mse" and groups is None:
         return mean((predicted - true).square())
-    kinds = {"mse": "group_mse", "lcc": "pearson", "srcc": "spearman"}
-    entry = {"kind": kinds[name], "x": predicted.tolist(), "y": true.tolist()}
-    return entry if groups is None else {**entry, "groups": groups}
+    kind = {"mse": "mse", "lcc": "pearson", "srcc": "spearman"}[name]
+    sides = {"x": predicted.tolist(), "y": true.tolist()}
+    if groups is None:
+        return {"kind": kind, **sides}
+    return {"kind": f"group_{kind}", **sides, "groups": groups}
 
 
 def regression_splits(hparams, values=("value",)):

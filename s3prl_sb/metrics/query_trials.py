@@ -13,15 +13,14 @@ from s3prl_sb.metrics.contributions import Entry, mean
 from s3prl_sb.metrics.retrieval import (
     actual_term_weighted_value,
     maximum_term_weighted_value,
-    term_weighted_values,
+    value_curves,
     values_of_queries,
 )
 
 DETECTED = 2.0  # standard deviations over the mean of a query's scores
 UNSEARCHED = -10.0  # score of a pair that was not searched
 LEAST = 1e-9  # standard deviation that divides
-POINTS = 24  # thresholds of the curve of a query, and as many around the best one
-NEAR = 4.0  # times more or fewer detections than at the best threshold
+POINTS = 60  # thresholds of the curves of queries
 
 
 class Trials:
@@ -140,20 +139,9 @@ class Trials:
 
 def _curve(scores, true, queries):
     """Returns the values of queries at a few thresholds; of others there are none."""
-    thresholds, values = term_weighted_values(scores, true)
-    best = int(values.argmax())
-    last = len(thresholds) - 1
-    near = min(last, max(1, best) * NEAR)
-    places = {best, 0}
-    for first, stop in ((1, last), (max(1, best) / NEAR, near)):
-        steps = torch.logspace(
-            math.log10(max(1, first)), math.log10(max(1, stop)), POINTS
-        )
-        places |= {min(last, round(step)) for step in steps.tolist()}
-    rows = [values_of_queries(scores >= thresholds[n], true) for n in sorted(places)]
-    rows = torch.stack(rows, 1).mul(1e7).round().div(1e7)  # digits that matter
-    missing = torch.full((queries - len(rows), rows.shape[1]), torch.nan)
-    return {"kind": "mtwv", "values": torch.cat([rows, missing.double()]).numpy()}
+    rows = value_curves(scores, true, points=POINTS).round(decimals=7)
+    missing = rows.new_full((queries - len(rows), rows.shape[1]), math.nan)
+    return {"kind": "mtwv", "values": torch.cat([rows, missing]).numpy()}
 
 
 def standardize(scores):
