@@ -239,6 +239,39 @@ def actual_term_weighted_value(detected, true, beta=QUESST14_BETA):
     return weights[detected[counted]].sum().item()
 
 
+def values_of_queries(detected, true, beta=QUESST14_BETA):
+    """Returns the actual TWV of each query, whose mean is that of all.
+
+    Arguments
+    ---------
+    detected, true, beta
+        See `actual_term_weighted_value`.
+
+    Returns
+    -------
+    torch.Tensor
+        [queries], float64; NaN for a query that no document holds.
+
+    Raises
+    ------
+    ValueError
+        See `actual_term_weighted_value`.
+
+    Example
+    -------
+    >>> import torch
+    >>> true = torch.tensor([[1, 0, 0], [0, 0, 0]])
+    >>> values_of_queries(torch.tensor([[1, 1, 0], [0, 0, 0]]), true, beta=1.0)
+    tensor([0.5000,    nan], dtype=torch.float64)
+    """
+    true = _true(detected, true, "detected")
+    weights, counted = _weights(true, beta)
+    values = torch.full((len(true),), torch.nan, dtype=torch.float64)
+    found = weights * _binary(detected, "detected")[counted]
+    values[counted] = len(weights) * found.sum(1)
+    return values
+
+
 def _weights(true, beta):
     """Returns the contribution of each detection to the TWV, and the valid queries."""
     if not 0 <= beta < float("inf"):

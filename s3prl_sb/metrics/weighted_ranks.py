@@ -188,7 +188,7 @@ def pearson(x: Array, y: Array) -> Weighted:
     >>> pearson(x, y).of(np.ones((3, 1))).round(4).tolist()
     [0.982]
     """
-    return Weighted(lambda weights: _correlation(weights, x[:, None], y[:, None]))
+    return Weighted(lambda weights: correlation(weights, x[:, None], y[:, None]))
 
 
 def spearman(x: Array, y: Array) -> Weighted:
@@ -206,7 +206,7 @@ def spearman(x: Array, y: Array) -> Weighted:
     """
     rankings = [_ranking(each) for each in (x, y)]
     return Weighted(
-        lambda weights: _correlation(weights, *(rank(weights) for rank in rankings))
+        lambda weights: correlation(weights, *(rank(weights) for rank in rankings))
     )
 
 
@@ -224,8 +224,21 @@ def _ranking(values):
     return of
 
 
-def _correlation(weights, x, y):
-    """Returns the correlation of sides [items, draws or 1]."""
+def correlation(weights: Array, x: Array, y: Array) -> Array:
+    """Returns Pearson's correlation of two sides, 0 if one is constant.
+
+    Arguments
+    ---------
+    weights : numpy.ndarray
+        [items, draws].
+    x, y : numpy.ndarray
+        [items, draws or 1].
+
+    Returns
+    -------
+    numpy.ndarray
+        [draws].
+    """
     sides, heaviest = [], weights.argmax(0)[None]
     for side in (x, y):
         # From a value of the draw first, so that equal ones become exactly 0
