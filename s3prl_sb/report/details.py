@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from s3prl_sb.report.blocks import Block, Cell, Figures, Grid, Section, joined
+from s3prl_sb.report.blocks import Block, Cell, Figures, Grid, joined
 from s3prl_sb.report.escaping import shown
 from s3prl_sb.report.gathered import Run
 from s3prl_sb.report.setups import Setup, interval_of

@@ -224,15 +224,16 @@ def _runs(every, filled):
 
 
 def _of_setup(setup, filled):
+    """Returns what the entry of a setup holds: what its seeds share, then each."""
     blocks: list[Block] = [Html(html) for html in filled.get(id(setup), ())]
     for run in setup.runs:
-        seed = run.results.get("seed")
-        name = f"Seed {seed}" if seed is not None else run.folder.name
         inner = [Html(html) for html in filled[id(run)]]
-        blocks.append(details.Titled(name, inner, 4) if len(setup.runs) > 1 else inner)
+        seed = run.results.get("seed")
+        name = run.folder.name if seed is None else f"Seed {seed}"
+        has_more = len(setup.runs) > 1
+        blocks += [details.Titled(name, inner, 4)] if has_more else inner
     back = '<p class="back"><a href="#main">Back to the tables</a></p>'
-    flat = [b for each in blocks for b in (each if isinstance(each, list) else [each])]
-    return [*flat, Html(Markup(back))]
+    return [*blocks, Html(Markup(back))]
 
 
 def _notes(faults, left_out, folders):
