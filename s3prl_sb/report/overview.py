@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from s3prl_sb.benchmark import grid, layout, notes
+from s3prl_sb.benchmark.row_names import PART
 from s3prl_sb.report.blocks import Block, Cell, Grid, Prose, Row, Section
 from s3prl_sb.report.escaping import shown
 from s3prl_sb.report.setups import Setup, Table
@@ -140,7 +141,8 @@ def _block(table, lines, tasks, title):
             found.append(Row([line[0].strip(), *line[1:]], attached=is_attached))
             continue
         row = next(rows)
-        cells: list[Any] = [Cell(row["upstream"])]
+        first, _, setting = row["upstream"].partition(PART)
+        cells: list[Any] = [Cell(Link(first, small=[setting]), row["upstream"])]
         for (task, metric), text in zip(shown_columns, line[1:], strict=True):
             setup = table.setups.get((numbers[id(row)], task))
             cells.append(_number(setup, metric, text, best.get((task, metric.key))))
@@ -194,24 +196,36 @@ def of_runs(setups: Sequence[Setup]) -> Section:
     -------
     Section
     """
+    found: list[Block] = [Prose(HOW)]
+    tasks = list(dict.fromkeys(setup.task for setup in setups))
+    for task in tasks:
+        mine = [setup for setup in setups if setup.task == task]
+        found.append(_runs_of_task(task, mine))
+    runs = [run for setup in setups for run in setup.runs]
+    if any(score.interval for run in runs for score in _own(run)):
+        found.append(Notes([INTERVALS]))
+    return Section("Single runs", "single-runs", found)
+
+
+def _runs_of_task(task, setups):
+    """Returns a table with the columns in which the runs of a task differ."""
     pairs = [(setup, run) for setup in setups for run in setup.runs]
     header, *lines = results_table([run.results for _, run in pairs])
-    judged = [i for i, name in enumerate(header) if name in COLUMN_OF.values()]
+    order = [header.index(n) for n in header if n not in ("task", "folder")]
+    best = min(goodness(run.results) for _, run in pairs)
     rows = []
     for (setup, run), line in zip(pairs, lines, strict=True):
-        cells: list[Any] = [_typed(text) for text in line]
-        for i in judged:
-            if line[i]:
+        cells: list[Any] = [_typed(line[i]) for i in order]
+        for at, i in enumerate(order):
+            if header[i] in COLUMN_OF.values() and line[i]:
                 ends = [f"{s.name} {s.ends()}" for s in _own(run) if s.interval]
-                cells[i] = Cell(Link(line[i], setup.key, ends), goodness(run.results))
-        if "time" in header:
-            at = header.index("time")
-            cells[at] = Cell(line[at], run.results["seconds"])
+                place = goodness(run.results)
+                is_best = len(pairs) > 1 and place == best
+                cells[at] = Cell(Link(line[i], setup.key, ends, is_best), place)
+            elif header[i] == "time":
+                cells[at] = Cell(line[i], run.results["seconds"])
         rows.append(Row(cells, task=setup.task, upstream=setup.upstream))
-    found: list[Block] = [Prose(HOW), Grid(header, rows, "Runs")]
-    if any(score.interval for _, run in pairs for score in _own(run)):
-        found.append(Notes([INTERVALS]))
-    return Section("Results of single runs", "single-runs", found)
+    return Grid([header[i] for i in order], rows, task or "without a task")
 
 
 def _own(run):
