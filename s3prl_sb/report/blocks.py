@@ -191,7 +191,7 @@ class Grid(NamedTuple):
 
 
 def _width(content):
-    """Returns the class of a text: a short one stays in one line, a long one has room."""
+    """Returns the class of a text: a short one is one line, a long one has room."""
     if not isinstance(content, str) or not content:
         return ""
     return Markup(' class="{}"').format("short" if len(content) <= SHORT else "long")
@@ -375,11 +375,14 @@ class Options(NamedTuple):
         Utterances to show of each run, and of each pair of runs.
     points : int
         Most points of a curve.
+    folders : list of str
+        Folders that the page is of.
     """
 
     audio: int = 0
     worst: int = 10
     points: int = 300
+    folders: Sequence[str] = ()
 
 
 def joined(blocks: Sequence[Block]) -> Markup:

@@ -168,7 +168,9 @@ def _metrics(run):
     kept = [i for i in range(len(header)) if i < 2 or any(row[i] for row in rows)]
     rows = [[row[i] for i in kept] for row in rows]
     header = [header[i] for i in kept]
-    return Grid(header, rows, "Metrics as results.json has them", range(1, len(kept)))
+    return Grid(
+        header, rows, "Metrics as results.json has them", range(1, len(kept)), False
+    )
 
 
 def _plain(value):

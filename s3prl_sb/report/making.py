@@ -18,7 +18,7 @@ from markupsafe import Markup
 import s3prl_sb
 from s3prl_sb.errors import UserError
 from s3prl_sb.report import contents, details, differences, overview, page, setups
-from s3prl_sb.report.blocks import Block, Options, Prose, Section, joined
+from s3prl_sb.report.blocks import Block, Group, Options, Prose, Section, joined
 from s3prl_sb.report.escaping import shown, slug
 from s3prl_sb.report.gathered import Run, gather
 from s3prl_sb.runs.results import RESULTS
@@ -70,6 +70,7 @@ def make(
     published: bool = False,
     live: str = "",
     status: Block | None = None,
+    remembered: dict | None = None,
 ) -> Made:
     """Makes the page of the runs in folders.
 
@@ -87,6 +88,8 @@ def make(
         Version of the page, of a server.
     status : Block, optional
         What a server says about running jobs.
+    remembered : dict, optional
+        Sections of runs that have not changed since the last page, which is updated.
 
     Returns
     -------
@@ -98,7 +101,8 @@ def make(
         If there is no run, and no benchmark either.
     """
     failed: list[Any] = []
-    runs = gather(folders, failed.append)
+    options = options._replace(folders=tuple(map(str, folders)))
+    runs = _without_scores(gather(folders, failed.append))
     tables = setups.read_tables(map(Path, folders), runs, failed.append)
     if not runs and not tables:
         if failed:
@@ -110,14 +114,14 @@ def make(
     setups.give_keys(every)
     parts = _overview(tables, loose, every, runs, options, published, status)
     room = FULL - BASE - len(page.vega()) - sum(map(_size, parts))
-    filled, left_out = _fill(every, options, room)
+    filled, left_out = _fill(every, options, room, remembered)
     parts.append(_runs(every, filled))
     faults = [*map(str, failed), *(n for run in runs for n in run.notes)]
     if notes := _notes(faults, left_out, folders):
         parts.append(notes)
     html = page.render(
         parts,
-        title or _title(folders),
+        title or title_of(folders),
         _lead(runs, folders, left_out),
         _footer(),
         list(dict.fromkeys(s.task for s in every)),
@@ -125,6 +129,19 @@ def make(
         live,
     )
     return Made(html, runs, faults)
+
+
+def _without_scores(runs):
+    """Leaves out tests of a run on other data that lie in its folder: its section of
+    robustness has them."""
+    places = {run.folder.resolve() for run in runs}
+    return [
+        run
+        for run in runs
+        if not (
+            run.results.get("scored") and places & set(run.folder.resolve().parents)
+        )
+    ]
 
 
 def _overview(tables, loose, every, runs, options, published, status):
@@ -174,7 +191,7 @@ def _makers(every: Sequence[setups.Setup]) -> Iterator[tuple]:
                     yield maker, run, [run], id(run)
 
 
-def _fill(every, options, room):
+def _fill(every, options, room, remembered):
     """Returns the sections of each setup and run that there is room for, as HTML, and
     the titles of those left out, with their number."""
     distinguishing = details.settings_of(every)
@@ -185,17 +202,38 @@ def _fill(every, options, room):
         room -= len(facts)
     left_out: dict[str, int] = {}
     for maker, of, runs, key in _makers(every):
-        section = _made(maker, of, runs, options)
-        if section is None or not section.blocks:
-            continue
-        html = details.Titled(section.title, section.blocks).html()
+        title, html = _remembered(maker, of, runs, options, remembered)
         size = _size_of(html, options)
         if size > room:
-            left_out[section.title] = left_out.get(section.title, 0) + 1
+            left_out[title] = left_out.get(title, 0) + 1
             continue
         room -= size
         filled.setdefault(key, []).append(html)
     return filled, left_out
+
+
+def _remembered(maker, of, runs, options, remembered):
+    """Returns the title of a section, and the section as HTML, made or as it was."""
+    key = (maker, options, *(_state(run) for run in runs))
+    if remembered is not None and key in remembered:
+        return remembered[key]
+    section = _made(maker, of, runs, options)
+    found = "", Markup()
+    if section is not None and section.blocks:
+        html = details.Titled(section.title, section.blocks).html()
+        found = section.title, html
+    if remembered is not None:
+        remembered[key] = found
+    return found
+
+
+def _state(run):
+    """Returns what changes with the results of a run."""
+    try:
+        state = (run.folder / RESULTS).stat()
+    except OSError:
+        return run.folder, None
+    return run.folder, state.st_mtime_ns
 
 
 def _size_of(html, options):
@@ -226,12 +264,12 @@ def _runs(every, filled):
 def _of_setup(setup, filled):
     """Returns what the entry of a setup holds: what its seeds share, then each."""
     blocks: list[Block] = [Html(html) for html in filled.get(id(setup), ())]
-    for run in setup.runs:
+    for number, run in enumerate(setup.runs):
         inner = [Html(html) for html in filled[id(run)]]
         seed = run.results.get("seed")
         name = run.folder.name if seed is None else f"Seed {seed}"
         has_more = len(setup.runs) > 1
-        blocks += [details.Titled(name, inner, 4)] if has_more else inner
+        blocks += [Group(name, inner, open=number == 0)] if has_more else inner
     back = '<p class="back"><a href="#main">Back to the tables</a></p>'
     return [*blocks, Html(Markup(back))]
 
@@ -259,7 +297,8 @@ def _said(left_out):
     return f"These sections were left out, so that the page stays under 5 MB: {kinds}."
 
 
-def _title(folders):
+def title_of(folders: Sequence[str]) -> str:
+    """Returns the title of a page of folders."""
     names = [Path(folder).resolve().name or str(folder) for folder in folders]
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return "Results of " + ", ".join(names[:3]) + more
