@@ -33,6 +33,7 @@ from s3prl_sb.commands import (
     pack,
     plot,
     predict,
+    report,
     run,
     submit,
     toy,
@@ -206,6 +207,13 @@ VERBS = {
         "of the test set, whether the protocol is the recipe's. Files that cannot be "
         "read are named, and the others are listed; the exit status is 1 only if "
         "there are no others.",
+    ),
+    "report": Verb(
+        report,
+        "make one page of runs: tables, curves, worst utterances, differences",
+        "Makes a self-contained page of runs, or of the output of a benchmark: it loads "
+        "nothing from elsewhere, and can be sent to others. --serve follows a running "
+        "benchmark instead.",
     ),
     "pack": Verb(
         pack,

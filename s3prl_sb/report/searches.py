@@ -46,9 +46,7 @@ def _rates(run, content, part, options):
     axis = axis_of(run, content["metric"])
     axis = axis._replace(higher=bool(content["highest"]))
     best = content["best"]
-    rows = [
-        _rate(name, value, axis, best) for name, value in content["rates"].items()
-    ]
+    rows = [_rate(name, value, axis, best) for name, value in content["rates"].items()]
     rows.sort(key=lambda row: row["rate"])
     learned = [row for row in rows if row["value"] is not None]
     if not learned:
@@ -167,7 +165,9 @@ def _table_of_rates(rates, axis, best):
         end = end if diverged is None else f"diverged at update {diverged}"
         if best is not None and float(name) == float(best):
             end = f"chosen{', ' if end else ''}{end}"
-        rows.append([float(name), axis.of(value.get(axis.name)), short(value.get("loss")), end])
+        rows.append(
+            [float(name), axis.of(value.get(axis.name)), short(value.get("loss")), end]
+        )
     caption = f"Learning rates, by the best {axis.heading}"
     return Grid(header, rows, caption, numeric={0, 1, 2})
 
@@ -318,7 +318,10 @@ def _spec_of_key(rows: Sequence[dict], key: str, axis: Axis) -> dict:
             "color": state,
             "shape": {
                 **state,
-                "scale": {"domain": ["chosen", "tried"], "range": ["diamond", "circle"]},
+                "scale": {
+                    "domain": ["chosen", "tried"],
+                    "range": ["diamond", "circle"],
+                },
             },
             "tooltip": [{"field": "point"}, {"field": "value", "title": axis.title}],
         },
@@ -331,7 +334,9 @@ def _summary_of_key(rows, key, axis):
     for row in rows:
         if row["value"] is not None:
             groups.setdefault(row["point"].get(key, ""), []).append(row["value"])
-    words = [f"{name}: {axis.words_on(best(v))}" for name, v in list(groups.items())[:6]]
+    words = [
+        f"{name}: {axis.words_on(best(v))}" for name, v in list(groups.items())[:6]
+    ]
     chosen = [row["point"].get(key, "") for row in rows if row["state"] == "chosen"]
     kept = f" The search chose {chosen[0]}." if chosen else ""
     return f"Best {axis.title} in validation by {key}: {', '.join(words)}.{kept}"
