@@ -365,11 +365,14 @@ class Options(NamedTuple):
         Utterances to show of each run, and of each pair of runs.
     points : int
         Most points of a curve.
+    folders : list of str
+        Folders of the page, for what lies in them beside runs.
     """
 
     audio: int = 0
     worst: int = 10
     points: int = 300
+    folders: Sequence[str] = ()
 
 
 def joined(blocks: Sequence[Block]) -> Markup:
