@@ -91,13 +91,13 @@ def render(
     """
     has_charts = any(CHART in part.html for part in parts)
     bundle = vega() if has_charts else ""
-    script = _file("page.js")
+    script = _file("page.js") + _file("examples.js")
     return _template().render(
         policy=_policy([bundle, script] if bundle else [script], bool(live)),
         generator=f"{GENERATOR} {s3prl_sb.__version__}",
         live=live,
         title=shown(title),
-        style=Markup(_colors() + _file("page.css")),
+        style=Markup(_colors() + _file("page.css") + _file("examples.css")),
         sections=parts,
         lead=lead,
         footer=footer,
