@@ -215,7 +215,7 @@ class Chart(NamedTuple):
 
     def html(self) -> Markup:
         """Returns the place of the drawing, its text alternative and its data."""
-        table = Markup('<details class="data"><summary>Data</summary>{}</details>')
+        table = Markup('<details class="data" open><summary>Data</summary>{}</details>')
         return Markup(
             '<figure class="chart"><figcaption>{}</figcaption>'
             '<div class="drawing" role="img" aria-label="{}"></div>'

@@ -86,7 +86,10 @@
     const place = figure.querySelector(".drawing");
     try {
       const spec = themed(specOf(figure));
-      const result = await vegaEmbed(place, spec, {
+      const inner = document.createElement("div"); // the place itself has the text alternative
+      inner.setAttribute("aria-hidden", "true");
+      place.replaceChildren(inner);
+      const result = await vegaEmbed(inner, spec, {
         renderer: "svg", ast: true, config: config(), mode: "vega-lite",
         actions: false, tooltip: { disableDefaultStyle: true }, logLevel: 1,
       });
@@ -116,6 +119,7 @@
     figure.querySelector(".drawing").classList.add("is-waiting");
     seen.observe(figure);
   }
+  for (const data of all("figure.chart > details.data")) data.open = false; // open without scripts
   const drawAll = () => Promise.all(all("figure.chart").map(draw));
 
   // Tables: a click on a heading sorts; again, the other way.

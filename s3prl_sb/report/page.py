@@ -91,13 +91,13 @@ def render(
     """
     has_charts = any(CHART in part.html for part in parts)
     bundle = vega() if has_charts else ""
-    script = _file("page.js") + _file("examples.js")
+    script = _files("js")
     return _template().render(
         policy=_policy([bundle, script] if bundle else [script], bool(live)),
         generator=f"{GENERATOR} {s3prl_sb.__version__}",
         live=live,
         title=shown(title),
-        style=Markup(_colors() + _file("page.css") + _file("examples.css")),
+        style=Markup(_colors() + _files("css")),
         sections=parts,
         lead=lead,
         footer=footer,
@@ -139,8 +139,11 @@ def _missing(name):
 
 
 @functools.cache
-def _file(name):
-    return (HERE / name).read_text("utf-8")
+def _files(kind):
+    """Returns the styles or scripts of the page, and of blocks, as one."""
+    inner = sorted(path for path in HERE.glob(f"*.{kind}") if path.stem != "page")
+    paths = [HERE / f"page.{kind}", *inner]
+    return "\n".join(path.read_text("utf-8") for path in paths)
 
 
 def _policy(scripts, is_live):

@@ -20,7 +20,6 @@ from s3prl_sb.audio.audio_names import is_audio
 from s3prl_sb.dataio.ctm import ctm_rows
 from s3prl_sb.dataio.rttm import field, read_rttm
 from s3prl_sb.dataio.timeline import TYPES, Item, Timeline, from_json, segments_of
-from s3prl_sb.errors import UserError
 from s3prl_sb.report.gathered import Run
 from s3prl_sb.report.timelines import Lane, labelled, rows_of
 from s3prl_sb.storage.files import naming, read_text
@@ -46,23 +45,11 @@ def rows_for(run: Run, kind: str, name: str) -> list[Lane]:
         Empty if the run left none.
     """
     ending, read, key = FILES[kind]
-    sides = [_once(run, f"{side}.{ending}", read).get(key(name), []) for side in SIDES]
+    files = [run.once(f"{side}.{ending}", read) or {} for side in SIDES]
+    sides = [timelines.get(key(name), []) for timelines in files]
     if kind == "frames":
         return labelled(*(segments_of(items, "event") for items in sides))
     return rows_of(*sides)
-
-
-def _once(run: Run, name: str, read: Callable[[Path], dict]) -> dict[str, Timeline]:
-    """Reads a file once for a run: nothing if it is missing or damaged."""
-    path = run.folder / name
-    if name not in run.cache:
-        run.cache[name] = {}
-        try:
-            if path.is_file():
-                run.cache[name] = read(path)
-        except UserError as error:
-            run.note(error)
-    return run.cache[name]
 
 
 def _rttm(path):
