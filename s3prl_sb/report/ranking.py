@@ -61,6 +61,8 @@ class Kind(NamedTuple):
         None for an example without a fault.
     by : str
         What that is, for people.
+    sides : str, optional
+        Column of two kinds of faults, each of which has a list of its own.
     """
 
     name: str
@@ -68,6 +70,29 @@ class Kind(NamedTuple):
     noun: str
     keys: Callable[[Row, str], Keys | None]
     by: str
+    sides: str | None = None
+
+
+class Worst(NamedTuple):
+    """The worst examples of a run.
+
+    Arguments
+    ---------
+    kind : Kind
+        What they are.
+    by : str
+        What they are ranked by, for people.
+    faulty, count : int
+        Number of examples with a fault, and of all.
+    examples : list of Ranked
+        The worst first.
+    """
+
+    kind: Kind
+    by: str
+    faulty: int
+    count: int
+    examples: Sequence[Ranked]
 
 
 def number(row: Row, column: str) -> float:
@@ -197,29 +222,56 @@ def _scenes(row, unit):
     return (mean,) if mean > 0 else None
 
 
-KINDS = tuple(
-    Kind(name, frozenset(columns.split()), noun, keys, by)
-    for name, columns, noun, keys, by in (
-        ("texts", "id reference prediction", "utterances", _texts, "error rate"),
-        ("labels", "id label prediction score", "utterances", _labels, "score"),
-        ("tags", "id labels prediction scores", "clips", _tags, "number of wrong labels"),
-        ("trials", "id1 id2 label prediction score", "trials", _trials, "score"),
-        ("queries", "query document detected true", "pairs", _queries, "score"),
-        ("scenes", "id twin der tcpwer", "scenes", _scenes, "mean of DER, tcpWER, 1 - F1"),
-        ("speakers", "id der missed confusion", "recordings", _rising("der", "speech"),
-         "DER"),
-        ("events", "id onset_f1 event_f1", "recordings", _falling("onset_f1", 1.0),
-         "onset F1"),
-        ("frames", "id frames frame_accuracy", "utterances",
-         _falling("frame_accuracy", 1.0), "frame accuracy"),
-        ("sources", "id si_sdr seconds", "utterances", _falling("si_sdr"), "SI-SDR"),
-        ("converted", "id speaker wav mel_l1", "utterances", _rising("mcd", "mel_l1"),
-         "MCD"),
-        ("phones", "id phone other error", "pairs of phones", _rising("error"), "error"),
-        ("intents", "id score", "utterances", _intents, "number of wrong slots"),
-        ("values", "id", "utterances", _values, "absolute error"),
-    )
-)  # fmt: skip
+def _kind(name, columns, noun, keys, by, sides=None):
+    return Kind(name, frozenset(columns.split()), noun, keys, by, sides)
+
+
+KINDS = (
+    _kind("texts", "id reference prediction", "utterances", _texts, "error rate"),
+    _kind("labels", "id label prediction score", "utterances", _labels, "score"),
+    _kind("tags", "id labels prediction scores", "clips", _tags, "wrong labels"),
+    _kind(
+        "trials", "id1 id2 label prediction score", "trials", _trials, "score", "label"
+    ),
+    _kind(
+        "queries", "query document detected true", "pairs", _queries, "score", "true"
+    ),
+    _kind("scenes", "id twin der tcpwer", "scenes", _scenes, "mean error"),
+    _kind(
+        "speakers",
+        "id der missed confusion",
+        "recordings",
+        _rising("der", "speech"),
+        "DER",
+    ),
+    _kind(
+        "events",
+        "id onset_f1 event_f1",
+        "recordings",
+        _falling("onset_f1", 1.0),
+        "onset F1",
+    ),
+    _kind(
+        "frames",
+        "id frames frame_accuracy",
+        "utterances",
+        _falling("frame_accuracy", 1.0),
+        "frame accuracy",
+    ),
+    _kind("sources", "id si_sdr seconds", "utterances", _falling("si_sdr"), "SI-SDR"),
+    _kind(
+        "converted",
+        "id speaker wav mel_l1",
+        "utterances",
+        _rising("mcd", "mel_l1"),
+        "MCD",
+    ),
+    _kind(
+        "phones", "id phone other error", "pairs of phones", _rising("error"), "error"
+    ),
+    _kind("intents", "id score", "utterances", _intents, "wrong slots"),
+    _kind("values", "id", "utterances", _values, "absolute error"),
+)
 
 
 def kind_of(rows: Sequence[Row]) -> Kind | None:
@@ -248,7 +300,7 @@ def parts_of(run: Run) -> list[Run]:
     ] or [run]
 
 
-def worst(run: Run, count: int) -> tuple[Kind, str, int, list[Ranked]] | None:
+def worst(run: Run, count: int) -> Worst | None:
     """Returns the worst examples of a run.
 
     Arguments
@@ -256,18 +308,12 @@ def worst(run: Run, count: int) -> tuple[Kind, str, int, list[Ranked]] | None:
     run : Run
         A run.
     count : int
-        Most examples.
+        Most examples; of trials and searches, of each kind of faults.
 
     Returns
     -------
-    kind : Kind
-        What they are.
-    by : str
-        What they are ranked by, for people.
-    total : int
-        Number of all examples with a fault.
-    examples : list of Ranked
-        The worst first. None in place of all four without predictions.
+    Worst or None
+        None without predictions.
     """
     parts = parts_of(run)
     tables = [(part, part.table(PREDICTIONS) or []) for part in parts]
@@ -279,8 +325,16 @@ def worst(run: Run, count: int) -> tuple[Kind, str, int, list[Ranked]] | None:
     for part, rows in tables:
         if rows and kind_of(rows) is kind:
             found += _ranked(part, rows, kind, values.get(str(part.folder)), by)
-    chosen = heapq.nsmallest(count, found, key=_place)
-    return kind, by or kind.by, len(found), chosen
+    sides: dict[str, list[Ranked]] = {}
+    for each in found:
+        sides.setdefault(each.row[kind.sides] if kind.sides else "", []).append(each)
+    chosen = [
+        each
+        for side in sorted(sides)
+        for each in heapq.nsmallest(count, sides[side], key=_place)
+    ]
+    total = sum(len(rows) for _, rows in tables)
+    return Worst(kind, by or kind.by, len(found), total, chosen)
 
 
 def _place(ranked):

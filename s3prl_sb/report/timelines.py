@@ -170,6 +170,23 @@ class Track(NamedTuple):
         return Group("Data", [Grid(header, rows[:READ], caption, {2, 3}, False)]).html()
 
 
+class Key(NamedTuple):
+    """Explanation of the colours of a timeline, to be shown once.
+
+    Example
+    -------
+    >>> print(Key().html().striptags())
+    true, in the upper half of a row · found, in the lower half
+    """
+
+    def html(self) -> Markup:
+        """Returns the explanation as HTML."""
+        return Markup(
+            '<p class="note"><i class="key"></i>true, in the upper half of a row · '
+            '<i class="key found"></i>found, in the lower half</p>'
+        )
+
+
 def rows_of(true: Timeline, found: Timeline) -> list[Lane]:
     """Returns the rows of a timeline and of what a model found.
 
