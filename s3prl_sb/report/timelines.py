@@ -16,14 +16,15 @@ from markupsafe import Markup
 from s3prl_sb.brains.timeline_plot import HEADINGS, in_lane, lanes, renamed
 from s3prl_sb.dataio.timeline import Item, Timeline
 from s3prl_sb.metrics.timeline_score import speaker_mapping
-from s3prl_sb.report.blocks import Grid, Group, Picture, Sound
+from s3prl_sb.report.blocks import Grid, Picture, Sound
 from s3prl_sb.report.escaping import shown
 
 LONGEST = 60.0  # seconds of a timeline
 TICKS = 8  # most numbers on a time axis
 STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60)  # seconds between them
-WORDY = 90  # pixels of a second with words in it
-READ = 120  # most rows of the table of items
+LETTER, MARGIN = 7, 8  # pixels of texts in boxes
+WIDEST = 400  # pixels of a second
+READ = 100  # most rows of the table of items
 KINDS = "missed", "false alarm", "confusion"
 
 Spans = list[tuple[str, float, float]]
@@ -83,8 +84,6 @@ class Track(NamedTuple):
 
     def html(self) -> Markup:
         """Returns the track as HTML."""
-        wordy = any(row.kind == "word" for row in self.rows)
-        width = f"{WORDY * (self.stop - self.start):.0f}" if wordy else "0"
         parts = [
             Markup('<div class="strip">{}</div>').format(self.picture.html())
             if self.picture
@@ -95,7 +94,7 @@ class Track(NamedTuple):
             '<figure class="track" data-start="{:.3f}" data-stop="{:.3f}">'
             "<figcaption>{}</figcaption>{}"
             '<div class="track-view" tabindex="0" role="group" aria-label="{}">'
-            '<div class="time" style="width:max(100%,{}px)">'
+            '<div class="time" style="width:max(100%,{:.0f}px)">'
             '<div class="ruler" aria-hidden="true">{}</div>{}'
             '<div class="cursor" hidden></div></div></div>'
             '<p class="summary">{}</p>{}</figure>'
@@ -105,7 +104,7 @@ class Track(NamedTuple):
             shown(self.title),
             self._tools(),
             "timeline of " + shown(self.title),
-            width,
+            self._width(),
             self._ruler(),
             Markup().join(parts),
             shown(self.summary),
@@ -121,6 +120,16 @@ class Track(NamedTuple):
         player = self.sound.html() if self.sound else ""
         return Markup('<div class="player">{}{}</div>').format(player, zoom)
 
+    def _width(self):
+        """Returns the pixels at which most texts fit into their boxes."""
+        scales = [0.0]
+        for row in self.rows:
+            for spans in (row.true, row.found) if row.kind == "word" else ():
+                pixels = sum(LETTER * len(text) + MARGIN for text, _, _ in spans)
+                seconds = sum(stop - start for _, start, stop in spans)
+                scales.append(min(pixels / max(seconds, 0.01), WIDEST))
+        return max(scales) * (self.stop - self.start)
+
     def _place(self, start, stop):
         scale = 100 / max(self.stop - self.start, 1e-6)
         left = (max(start, self.start) - self.start) * scale
@@ -134,26 +143,27 @@ class Track(NamedTuple):
         return Markup().join(
             tick.format(self._place(n * step, self.stop)[0], round(n * step, 6))
             for n in range(first, math.ceil(self.stop / step - 1e-9))
+            if self._place(n * step, self.stop)[1] > 4  # the last has no room
         )
 
     def _lane(self, row):
-        box = Markup(
-            '<i class="{}" style="left:{:.2f}%;width:{:.2f}%" title="{}">{}</i>'
-        )
         sides = (("true", row.true), ("found", row.found))
         boxes = Markup().join(
-            box.format(
-                side,
-                *self._place(start, stop),
-                f"{side}: {shown(text or row.name)}, {start:.2f} to {stop:.2f} s",
-                shown(text),
-            )
-            for side, spans in sides
-            for text, start, stop in spans
+            self._box(row, side, *span) for side, spans in sides for span in spans
         )
         return Markup(
             '<div class="lane {}"><b>{}</b><div class="bars">{}</div></div>'
         ).format(row.kind, shown(row.name), boxes)
+
+    def _box(self, row, side, text, start, stop):
+        place = self._place(start, stop)
+        box = Markup('<i class="{}" style="left:{:.2f}%;width:{:.2f}%"{}>{}</i>')
+        title: str | Markup = ""
+        if row.kind != "word":
+            words = f"{shown(text or row.name)}, {start:.2f} to {stop:.2f} s"
+            title = Markup(' title="{}"').format(words)
+        inner = text[:1].upper() if row.kind == "error" else text
+        return box.format(side, *place, title, shown(inner))
 
     def _table(self):
         rows = [
@@ -167,24 +177,35 @@ class Track(NamedTuple):
         left_out = f", the first {READ} of {len(rows)}" if len(rows) > READ else ""
         header = ["row", "side", "start", "stop", "text"]
         caption = f"Rows of the timeline{left_out}; times in seconds"
-        return Group("Data", [Grid(header, rows[:READ], caption, {2, 3}, False)]).html()
+        grid = Grid(header, rows[:READ], caption, {2, 3}, False)
+        return Markup(
+            '<details class="data"><summary>Data</summary>{}</details>'
+        ).format(grid.html())
 
 
 class Key(NamedTuple):
     """Explanation of the colours of a timeline, to be shown once.
 
+    Arguments
+    ---------
+    errors : bool
+        Whether there are rows of errors.
+
     Example
     -------
-    >>> print(Key().html().striptags())
+    >>> print(Key(errors=False).html().striptags())
     true, in the upper half of a row · found, in the lower half
     """
 
+    errors: bool = True
+
     def html(self) -> Markup:
         """Returns the explanation as HTML."""
+        letters = ", ".join(f"{kind[0].upper()} {kind}" for kind in KINDS)
         return Markup(
             '<p class="note"><i class="key"></i>true, in the upper half of a row · '
-            '<i class="key found"></i>found, in the lower half</p>'
-        )
+            '<i class="key found"></i>found, in the lower half{}</p>'
+        ).format(f" · errors of speakers: {letters}" if self.errors else "")
 
 
 def rows_of(true: Timeline, found: Timeline) -> list[Lane]:

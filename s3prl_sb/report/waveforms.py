@@ -107,6 +107,31 @@ def excerpt(
     return Excerpt(samples, start, stop, remark)
 
 
+def of_file(name: str, path: str | Path) -> Excerpt:
+    """Reads a file, of a long one the first 30 s.
+
+    Arguments
+    ---------
+    name : str
+        What it is, for errors.
+    path : str
+        The file.
+
+    Returns
+    -------
+    Excerpt
+
+    Raises
+    ------
+    UserError
+        If it is missing or broken.
+    """
+    if not Path(path).is_file():
+        raise AudioFileError(f"{name} ({path}): no such file.")
+    rate, samples, _ = audio_info(str(path))
+    return excerpt(name, {"wav": str(path), "duration": samples / rate})
+
+
 def sound(samples: torch.Tensor, label: str) -> Sound:
     """Compresses a waveform.
 

@@ -26,6 +26,9 @@ SIDES = {
     "trials": {"0": "False acceptances", "1": "False rejections"},
     "queries": {"0": "False alarms", "1": "Missed occurrences"},
 }
+#: Abbreviations in the names of columns.
+SHORT = {name.lower(): name for name in "ID DER WER CER PER EER cpWER tcpWER F1 MCD F0 "
+         "PESQ STOI SI SDR LM".split()}  # fmt: skip
 LISTS = ("test", "documents")  # manifests with what a run was tested on
 
 
@@ -89,7 +92,7 @@ def _lead(found: Worst) -> str:
     noun = kind.noun if found.count != 1 else kind.noun.removesuffix("s")
     if not examples:
         return f"Nothing is wrong in {count(found.count)} {noun}."
-    by = found.by.replace("_", " ")
+    by = title(found.by)
     if found.faulty == found.count:
         several = (
             f"The {len(examples)} worst of " if len(examples) < found.count else ""
@@ -133,7 +136,7 @@ def _texts(found: Worst, options: Options) -> list[Block]:
 
 
 def _words(found, each):
-    return f"{found.by.replace('_', ' ')} {each.words}"
+    return f"{title(found.by)} {each.words}"
 
 
 def _tables(found: Worst, options: Options) -> list[Block]:
@@ -190,7 +193,19 @@ def grid(examples: Sequence[Ranked], caption: str) -> Grid:
         ]
         for row in values
     ]
-    return Grid([c.replace("_", " ") for c in columns], rows, caption, numeric)
+    return Grid([title(c) for c in columns], rows, caption, numeric)
+
+
+def title(column: str) -> str:
+    """Returns the name of a column or a metric for people.
+
+    Example
+    -------
+    >>> title("si_sdr_improvement"), title("frame_accuracy")
+    ('SI SDR improvement', 'frame accuracy')
+    """
+    words = column.split("_")
+    return " ".join(SHORT.get(word, word) for word in words)
 
 
 def _is_number(text):
@@ -211,7 +226,8 @@ def _cell(column, text):
 def _timelines(found: Worst, options: Options) -> list[Block]:
     """Returns a table, and the timelines of the first examples."""
     kind = found.kind.name
-    blocks: list[Block] = [grid(found.examples, f"Worst {found.kind.noun}"), Key()]
+    blocks: list[Block] = [grid(found.examples, f"Worst {found.kind.noun}")]
+    blocks.append(Key(kind in ("speakers", "scenes")))
     for place, each in enumerate(found.examples[: max(TIMELINES, options.audio)]):
         name = each.row["id"]
         rows = timeline_files.rows_for(each.part, kind, name)
@@ -228,7 +244,7 @@ def _timelines(found: Worst, options: Options) -> list[Block]:
                 _said(each, kind, window, seconds),
                 is_heard=place < options.audio,
             )
-            blocks.append(Example(name, [], parts))
+            blocks += parts
     return blocks if len(blocks) > 2 else blocks[:1]
 
 
@@ -236,7 +252,7 @@ def _said(each: Ranked, kind: str, window, seconds: float) -> str:
     """Returns sentences that say what a timeline shows."""
     row = each.row
     columns = [c for c in row if c and is_share(c) and not math.isnan(number(row, c))]
-    words = [f"{c.replace('_', ' ')} {measure(c, number(row, c))}" for c in columns]
+    words = [f"{title(c)} {measure(c, number(row, c))}" for c in columns]
     parts = [f"{', '.join(words[:4])}."] if words else []
     if kind == "speakers":
         wrong = [
