@@ -42,6 +42,7 @@ ROOMS = (
     ("unlabelled",),
     ("units", "feature_files"),
     ("runs",),
+    ("loggers",),
     ("startup",),
     ("brains",),
     ("inference",),
