@@ -10,7 +10,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -26,6 +26,7 @@ class Sampled(Protocol):
     items: Sequence[str]
     units: Sequence | None
     strata: Sequence[str] | None
+    shares: Mapping[str, float] | None
 
 
 class Stratum(NamedTuple):
@@ -39,11 +40,14 @@ class Stratum(NamedTuple):
         Unit of each item, or pair of units [items, 2]; None: each item is one.
     count : int
         Number of units.
+    share : float
+        Weight in the mean over strata.
     """
 
     rows: Array
     numbers: Array | None
     count: int
+    share: float
 
     def weights(self, counts: Array) -> Array:
         """Returns how often items are drawn.
@@ -84,11 +88,11 @@ def values(entries: Sequence[Entry], sampled: Sampled) -> Array:
     numpy.ndarray
         [entries].
     """
-    parts = []
-    for stratum in _strata(sampled):
+    parts, strata = [], _strata(sampled)
+    for stratum in strata:
         ones = np.ones((len(stratum.rows), 1))
         parts.append([e.take(stratum.rows).weighted().of(ones)[0] for e in entries])
-    return np.mean(parts, axis=0)
+    return np.average(parts, axis=0, weights=[each.share for each in strata])
 
 
 def resampled(
@@ -123,10 +127,10 @@ def resampled(
         for counts in draws(stratum.count, resamples, own, room):
             weights, last = stratum.weights(counts), first + len(counts)
             for row, metric in enumerate(metrics):
-                total[row, first:last] += metric(weights)
+                total[row, first:last] += stratum.share * metric(weights)
             first = last
     ends = np.cumsum([len(group) for group in groups])[:-1]
-    return np.split(total / len(strata), ends) if groups else []
+    return np.split(total, ends) if groups else []
 
 
 def number_of_units(sampled: Sampled) -> int:
@@ -147,19 +151,21 @@ def number_of_units(sampled: Sampled) -> int:
 def _strata(sampled):
     rows = np.arange(len(sampled.items))
     if sampled.strata is None:
-        return [_stratum(rows, sampled.units)]
+        return [_stratum(rows, sampled.units, 1.0)]
     names, numbers = np.unique(np.array(sampled.strata), return_inverse=True)
+    shares = sampled.shares or dict.fromkeys(names.tolist(), 1 / len(names))
     return [
-        _stratum(rows[numbers == number], sampled.units) for number in range(len(names))
+        _stratum(rows[numbers == number], sampled.units, shares[str(name)])
+        for number, name in enumerate(names)
     ]
 
 
-def _stratum(rows, units):
+def _stratum(rows, units, share):
     if units is None:
-        return Stratum(rows, None, len(rows))
+        return Stratum(rows, None, len(rows), share)
     every, numbers = np.unique(
         np.array([units[row] for row in rows], dtype=object).astype(str),
         return_inverse=True,
     )
     shape = (len(rows), 2) if isinstance(units[0], list) else (len(rows),)
-    return Stratum(rows, numbers.reshape(shape), len(every))
+    return Stratum(rows, numbers.reshape(shape), len(every), share)

@@ -110,7 +110,8 @@ def entries_of(metrics: Mapping[str, Any], items: int) -> dict[str, Entry]:
 
 def _order(values):
     """Returns a key that sorts what refers to others behind them."""
-    return values["kind"] == MEAN_OF, "of" in values
+    is_mean = isinstance(values, Mapping) and values.get("kind") == MEAN_OF
+    return is_mean, "of" in values
 
 
 def _entry(values, items, entries):

@@ -6,6 +6,7 @@ Authors
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,18 @@ if TYPE_CHECKING:
     from s3prl_sb.metrics.measures import Measures
 
 
-def together(parts: Mapping[str, Measures]) -> dict[str, Any]:
+def together(
+    parts: Mapping[str, Measures], groups: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Returns the measures of parts as strata of one, of the metrics that all have.
 
     Arguments
     ---------
     parts : dict of str to Measures
         Names of parts, such as folds, to their measures.
+    groups : dict of str to str, optional
+        Names of parts to the groups whose mean counts, such as languages with several
+        corpora each. Default: each part is a group.
 
     Returns
     -------
@@ -45,7 +51,8 @@ def together(parts: Mapping[str, Measures]) -> dict[str, Any]:
     entries = {}
     for name in every[0].names:
         columns = [each.entries[name] for each in every if name in each.entries]
-        if len(columns) == len(every) and len({c.kind for c in columns}) == 1:
+        kinds = {(column.kind, tuple(column.terms)) for column in columns}
+        if len(columns) == len(every) and len(kinds) == 1:
             entries[name] = _stacked(columns)
     return {
         "unit": every[0].unit,
@@ -53,7 +60,16 @@ def together(parts: Mapping[str, Measures]) -> dict[str, Any]:
         "entries": entries,
         "units": units,
         "strata": strata,
+        "shares": _shares(groups or {part: part for part in parts}),
     }
+
+
+def _shares(groups):
+    """Returns the weights of parts in the mean over groups; None: all are equal."""
+    sizes = Counter(groups.values())
+    if len(set(sizes.values())) == 1:
+        return None
+    return {part: 1 / sizes[group] / len(sizes) for part, group in groups.items()}
 
 
 def _stacked(entries):
@@ -65,4 +81,8 @@ def _stacked(entries):
             width = max(array.shape[1] for array in each)
             each = [np.pad(a, ((0, 0), (0, width - a.shape[1]))) for a in each]
         arrays[name] = np.concatenate(each)
-    return entries[0]._replace(arrays=arrays)
+    terms = {
+        name: _stacked([entry.terms[name] for entry in entries])
+        for name in entries[0].terms
+    }
+    return entries[0]._replace(arrays=arrays, terms=terms)

@@ -65,6 +65,8 @@ class Measures:
         Units of the items; default: each item is one.
     strata : list of str, optional
         Strata of the items.
+    shares : dict of str to float, optional
+        Weights of the strata in the mean, of sum 1; default: all are equal.
 
     Example
     -------
@@ -79,6 +81,7 @@ class Measures:
     entries: Mapping[str, Entry]
     units: Sequence[Unit] | None = None
     strata: Sequence[str] | None = None
+    shares: Mapping[str, float] | None = None
 
     @classmethod
     def build(
@@ -234,6 +237,7 @@ class Measures:
             {name: entry.take(rows) for name, entry in self.entries.items()},
             None if self.units is None else [self.units[row] for row in rows],
             None if self.strata is None else [self.strata[row] for row in rows],
+            self.shares,
         )
 
     def interval(
@@ -408,8 +412,31 @@ def _of_folds(folder):
         return None
     results = read_json(path, "the results of a run", kind=dict)
     with naming(path, "the results of a run"):
-        folds = [(str(f["fold"]), f["folder"]) for f in results.get("folds") or ()]
-    parts = {name: Measures.read(folder / place) for name, place in folds}
-    if not parts or None in parts.values():
+        folds = results.get("folds") or ()
+        places = {str(fold["fold"]): folder / fold["folder"] for fold in folds}
+        groups = {str(f["fold"]): str(f.get("group", f["fold"])) for f in folds}
+    return of_parts(places, groups)
+
+
+def of_parts(
+    folders: Mapping[str, str | Path], groups: Mapping[str, str] | None = None
+) -> Measures | None:
+    """Reads the measures of the parts of a run, such as folds, as its strata.
+
+    Arguments
+    ---------
+    folders : dict of str to str
+        Names of the parts to their folders.
+    groups : dict of str to str, optional
+        See :func:`s3prl_sb.metrics.measure_parts.together`.
+
+    Returns
+    -------
+    Measures or None
+        None if a part has none.
+    """
+    parts = {name: Measures.read(folder) for name, folder in folders.items()}
+    every = {name: each for name, each in parts.items() if each is not None}
+    if not parts or len(every) < len(parts):
         return None
-    return Measures(**together(parts))
+    return Measures(**together(every, groups))

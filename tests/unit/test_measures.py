@@ -55,6 +55,15 @@ def by_group(above, below, groups):
     return metric
 
 
+def of_means(metric, x, y, groups):
+    def of_rows(rows):
+        each = [rows[groups[rows] == group] for group in set(groups[rows].tolist())]
+        sides = (torch.tensor([s[r].mean().round(9) for r in each]) for s in (x, y))
+        return metric(*sides)
+
+    return of_rows
+
+
 def sacre(matches, ngrams, predicted, reference):
     bleu = pytest.importorskip("sacrebleu.metrics").BLEU
 
@@ -87,6 +96,7 @@ def cases():
     present = parts * (draw.random(parts.shape) < 0.7)
     groups, classes = draw.integers(0, 3, (2, ITEMS))
     scores = draw.normal(size=ITEMS).round(1)  # with ties
+    five = np.arange(ITEMS) % 5
     targets = (scores + draw.normal(size=ITEMS) > 0.3).astype(int)
     labels = draw.random((ITEMS, 3)) < 0.3
     confidences = (labels + draw.normal(size=labels.shape)).round(1)
@@ -125,6 +135,17 @@ def cases():
         "macro_f1": (half, of(classification.macro_f1, classes, groups)),
         "pearson": ({"x": x, "y": y}, of(correlation.pearson, x, y)),
         "spearman": ({"x": x, "y": y}, of(correlation.spearman, x, y)),
+        **{
+            f"group_{name}": (
+                {"x": x, "y": y, "groups": five},
+                of_means(metric, x, y, five),
+            )
+            for name, metric in {
+                "pearson": correlation.pearson,
+                "spearman": correlation.spearman,
+                "mse": correlation.mean_squared_error,
+            }.items()
+        },
         "bleu": (
             {**counts, "predicted": words, "reference": words + 1},
             sacre(matches, ngrams, words, words + 1),
@@ -251,6 +272,59 @@ def test_differences_are_of_the_same_draws(cases):
     expected, _ = scipy_interval(mean, ITEMS, lambda drawn: drawn)
     both = combined([one, turned], "wer", resamples=DRAWS, seed=SEED)
     assert both[1:] == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_mean_of_metrics_is_that_of_each_draw(cases):
+    (errors, rate), (curves, best) = cases["ratio"], cases["mtwv"]
+    metrics = {
+        "score": {"kind": "mean_of", "terms": ["wer", "mtwv"], "complement": ["wer"]},
+        "wer": {"kind": "ratio", **errors},
+        "mtwv": {"kind": "mtwv", **curves},
+    }
+    metrics["floored"] = {**metrics["score"], "least": 0.6}
+    measures = Measures.build("query", names(ITEMS), metrics)
+
+    def mean(rows):
+        return (1 - rate(rows) + best(rows)) / 2
+
+    def floored(rows):
+        return (max(1 - rate(rows), 0.6) + max(best(rows), 0.6)) / 2
+
+    for name, metric in (("score", mean), ("floored", floored)):
+        expected, _ = scipy_interval(metric, ITEMS, lambda drawn: drawn)
+        mine = measures.interval(name, resamples=DRAWS, seed=SEED)
+        assert mine[1:] == pytest.approx(expected, rel=1e-9)
+        assert mine.value == pytest.approx(metric(np.arange(ITEMS)))
+    assert measures.only(["i3", "i1"]).value("score") == mean(np.array([3, 1]))
+
+
+def test_a_mean_of_metrics_is_written_with_their_names(tmp_path):
+    each = {"kind": "mean", "values": [0, 1, 1]}
+    both = {"kind": "mean_of", "terms": ["a", "b"], "complement": ["b"], "least": 0.0}
+    metrics = {"a": each, "b": {**each, "values": [1, 1, 0]}, "both": both}
+    measures = Measures.build("utterance", names(3), {**metrics, "twice": both})
+    measures.write(tmp_path)
+    again = Measures.read(tmp_path)
+    assert again.names == measures.names and again.value("both") == 0.5
+    values, weights = again.by_item("both")
+    assert values.tolist() == [0.0, 0.5, 1.0] and weights.tolist() == [1, 1, 1]
+    for wrong in ({"terms": ["c"]}, {"terms": []}, {"terms": ["a", "both"]}):
+        with pytest.raises(ValueError, match="'other'"):
+            Measures.build("u", names(3), {**metrics, "other": {**both, **wrong}})
+
+
+def test_parts_of_a_group_share_its_weight(tmp_path):
+    folds = []
+    for place, (group, right) in enumerate([("eng", 1), ("eng", 0), ("deu", 1)]):
+        accuracy = {"accuracy": {"kind": "mean", "values": [right] * 2}}
+        (tmp_path / f"p{place}").mkdir()
+        items = names(2, f"p{place}")
+        Measures.build("utterance", items, accuracy).write(tmp_path / f"p{place}")
+        folds.append({"fold": f"p{place}", "folder": f"p{place}", "group": group})
+    write_json(tmp_path / "results.json", {"folds": folds})
+    together = Measures.read(tmp_path)
+    assert together.value("accuracy") == 0.75
+    assert together.interval("accuracy", resamples=9) == (0.75, 0.75, 0.75)
 
 
 def test_other_test_sets_are_named():
