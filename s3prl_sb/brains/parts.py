@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from s3prl_sb.brains import layer_results
+from s3prl_sb.brains.measuring import intervals_of_parts
 from s3prl_sb.identity import digest
-from s3prl_sb.metrics.measures import intervals_of, of_parts
 from s3prl_sb.startup import protocol
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.files import naming, read_json
@@ -179,9 +179,9 @@ def summary(folder, parts, inner=""):
     with naming(folder, f"a folder with the results of all {parts.key}s"):
         merged = _merged(parts, results, inner)
     places = {str(part): folder / parts.folder(part) / inner for part in parts.values}
-    groups = None if parts.alike else {n: parts.group(n) for n in places}
-    if (measures := of_parts(places, groups)) is not None:
-        merged["intervals"] = intervals_of(measures)
+    groups = {n: n if parts.alike else parts.group(n) for n in places}
+    if intervals := intervals_of_parts(places, groups):
+        merged["intervals"] = intervals
     return merged
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def together(
-    parts: Mapping[str, Measures], groups: Mapping[str, str] | None = None
+    parts: Mapping[str, Measures], groups: Mapping[str, str]
 ) -> dict[str, Any]:
     """Returns the measures of parts as strata of one, of the metrics that all have.
 
@@ -25,9 +25,9 @@ def together(
     ---------
     parts : dict of str to Measures
         Names of parts, such as folds, to their measures.
-    groups : dict of str to str, optional
-        Names of parts to the groups whose mean counts, such as languages with several
-        corpora each. Default: each part is a group.
+    groups : dict of str to str
+        Names of parts to those of groups: a metric is the mean over groups of the means
+        over the parts of each.
 
     Returns
     -------
@@ -51,25 +51,17 @@ def together(
     entries = {}
     for name in every[0].names:
         columns = [each.entries[name] for each in every if name in each.entries]
-        kinds = {(column.kind, tuple(column.terms)) for column in columns}
-        if len(columns) == len(every) and len(kinds) == 1:
+        if len(columns) == len(every) and len({c.kind for c in columns}) == 1:
             entries[name] = _stacked(columns)
+    sizes = Counter(groups.values())
     return {
         "unit": every[0].unit,
         "items": items,
         "entries": entries,
         "units": units,
         "strata": strata,
-        "shares": _shares(groups or {part: part for part in parts}),
+        "shares": {p: 1 / len(sizes) / sizes[group] for p, group in groups.items()},
     }
-
-
-def _shares(groups):
-    """Returns the weights of parts in the mean over groups; None: all are equal."""
-    sizes = Counter(groups.values())
-    if len(set(sizes.values())) == 1:
-        return None
-    return {part: 1 / sizes[group] / len(sizes) for part, group in groups.items()}
 
 
 def _stacked(entries):
