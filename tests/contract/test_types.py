@@ -69,7 +69,7 @@ DOORS = [
     "metrics/resampled.py",
     "metrics/same_items.py",
     "metrics/timeline_score.py",
-    "metrics/weighted_groups.py",
+    "metrics/weighted_correlations.py",
     "metrics/weighted_ranks.py",
     "metrics/weighted_sums.py",
     "metrics/word_attribution.py",
