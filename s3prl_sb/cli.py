@@ -35,6 +35,7 @@ from s3prl_sb.commands import (
     predict,
     report,
     run,
+    submit,
     toy,
     units,
     upstreams,
@@ -175,6 +176,13 @@ VERBS = {
         "file is compared with, or searched in, the others. A file that cannot be read "
         "is named, and the others are labelled.",
         has_trust=True,
+    ),
+    "submit": Verb(
+        submit,
+        "write the files of a submission to SUPERB's leaderboard",
+        "From the finished runs of one upstream: predict/ and predict.zip, as S3PRL's "
+        "submit.py makes them. Checks names, numbers of lines and measures; tasks "
+        "without a run are left out.",
     ),
     "plot": Verb(
         plot,

@@ -62,7 +62,7 @@ class Aligned(NamedTuple):
             len(self.hypothesis) > 10 * STEPS
         )
         return Markup(
-            '<div class="aligned"><p class="hidden">{}: {} ({})</p>'
+            '<div class="aligned"><p class="unseen">{}: {} ({})</p>'
             '<p class="pairs {}" aria-hidden="true">{}{}</p></div>'
         ).format(
             shown(self.name),

@@ -82,7 +82,7 @@ def _spec_of_rates(rows, axis):
     x = {
         "field": "rate",
         "type": "quantitative",
-        "scale": {"type": "log"},
+        "scale": {"type": "log", "padding": 16},
         "title": "learning rate (logarithmic)",
         "axis": {"values": [row["rate"] for row in rows], "format": "~g"},
     }
@@ -90,7 +90,7 @@ def _spec_of_rates(rows, axis):
         "field": "value",
         "type": "quantitative",
         "title": axis.heading,
-        "scale": {"zero": False},
+        "scale": {"zero": False, "padding": 12},
     }
     state = {
         "field": "state",
@@ -110,7 +110,7 @@ def _spec_of_rates(rows, axis):
         {"field": "value", "title": f"best {axis.title}"},
         {"field": "state"},
     ]
-    points = {"type": "point", "filled": True, "size": 110}
+    points = {"type": "point", "filled": True, "size": 110, "opacity": 1}
     ends = {"x": x, "y": {"value": "height"}, "color": state, "shape": shape}
     layer = [
         {
@@ -146,8 +146,8 @@ def _summary_of_rates(rows, axis):
     if not chosen:
         return f"{text}."
     row = chosen[0]
-    text += f". The best is {row['name']}, with a {axis.title} of "
-    text += f"{axis.words_on(row['value'])} in validation."
+    value = axis.words_on(row["value"])
+    text += f". The best is {row['name']}: {axis.title} {value} in validation."
     if len(rows) > 1 and row in (rows[0], rows[-1]):
         end = "lowest" if row is rows[0] else "highest"
         text += f" It is the {end} of the search: a better one may lie beyond."
@@ -197,7 +197,7 @@ def _courses(courses, axis, rows, options, of):
             "scale": {"zero": False},
         },
         "color": shade,
-        "strokeDash": {**shade, "legend": None} if len(names) > 4 else None,
+        "strokeDash": shade,
         "tooltip": [
             {"field": "rate", "title": "learning rate"},
             {"field": "step", "title": "updates", "format": ","},
@@ -208,7 +208,6 @@ def _courses(courses, axis, rows, options, of):
             "value": 1.5,
         },
     }
-    encoding = {key: value for key, value in encoding.items() if value is not None}
     spec = plain(
         points,
         height=HEIGHT,
@@ -216,12 +215,9 @@ def _courses(courses, axis, rows, options, of):
         mark={"type": "line", "point": len(points) <= 120},
         encoding=encoding,
     )
-    ends = [
-        f"{name} ends at {axis.words_on([p for p in points if p['rate'] == name][-1]['value'])}"
-        for name in names
-        if any(p["rate"] == name for p in points)
-    ]
-    summary = f"{axis.title} in validation of each learning rate: {'; '.join(ends)}."
+    ends = {point["rate"]: axis.words_on(point["value"]) for point in points}
+    words = "; ".join(f"{name} ends at {value}" for name, value in ends.items())
+    summary = f"{axis.title} in validation of each learning rate: {words}."
     return Chart(spec, f"Course of the learning rates{of}", summary)
 
 
