@@ -76,7 +76,7 @@ setup(
     },
     package_data={
         "s3prl_sb": ["py.typed"],
-        "s3prl_sb.report": ["page.css", "page.html", "page.js"],
+        "s3prl_sb.report": ["*.css", "*.html", "*.js"],
         "s3prl_sb.hparams": ["**/*.yaml", "**/*.json"],
         "s3prl_sb.recipes": ["**/*.py", "**/*.yaml", "**/*.md"],
         "s3prl_sb.templates": ["**/*.py", "**/*.yaml", "**/*.md"],

@@ -14,6 +14,7 @@ from s3prl_sb.foreign.trust import require, trusting
 from s3prl_sb.hyperyaml import programs
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.inference.exporting import pretrainer
+from s3prl_sb.inference.published import is_from_hub
 from s3prl_sb.lobes.checkpoints.values import bounded
 from s3prl_sb.storage import checksums
 from s3prl_sb.storage.files import FileError, naming, read_yaml
@@ -22,6 +23,7 @@ from s3prl_sb.storage.yaml_texts import yaml_of, yaml_parser
 CHANGED = (
     "Export the run again; or delete SHA256SUMS, if you have changed it on purpose."
 )
+DAMAGED = "Delete '{}', and load the export again, which downloads it."
 WHAT = "the settings of an export"
 #: Arguments of SpeechBrain's ``from_hparams`` that a local folder does not need.
 FETCHING = ("local_strategy", "fetch_config", "pymodule_file")
@@ -62,7 +64,8 @@ def read(
     """
     folder = Path(folder).resolve()
     path = folder / "hyperparams.yaml"
-    checksums.verify(folder, CHANGED)
+    fix = DAMAGED.format(folder.parents[1]) if is_from_hub(folder) else CHANGED
+    checksums.verify(folder, fix)
     entries = read_yaml(path, WHAT, kind=dict)
     overrides = {"export_folder": str(folder), **_overrides(overrides)}
     code = folder if code is None else code

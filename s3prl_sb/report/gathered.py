@@ -39,7 +39,7 @@ class Run:
         self.task: str = results.get("task") or ""
         self.upstream: str = results.get("upstream") or ""
         self.notes: list[str] = []
-        self._read: dict[str, Any] = {}
+        self._read: dict[tuple[str, Callable], Any] = {}
 
     @property
     def name(self) -> str:
@@ -72,7 +72,7 @@ class Run:
         list of dict or None
             None if there is no such file, or it cannot be read.
         """
-        return self._once(name, _csv_rows)
+        return self.once(name, _csv_rows)
 
     def json(self, name: str) -> Any:
         """Returns the content of a JSON file that the run left.
@@ -87,7 +87,7 @@ class Run:
         object
             None if there is no such file, or it cannot be read.
         """
-        return self._once(name, read_json)
+        return self.once(name, read_json)
 
     def text(self, name: str) -> str | None:
         """Returns a text file that the run left, or None.
@@ -101,7 +101,7 @@ class Run:
         -------
         str or None
         """
-        return self._once(name, read_text)
+        return self.once(name, read_text)
 
     def note(self, fault: object) -> None:
         """Keeps what is wrong with a file of the run, for the page to say.
@@ -114,15 +114,29 @@ class Run:
         if str(fault) not in self.notes:
             self.notes.append(str(fault))
 
-    def _once(self, name, read: Callable[[Path], Any]):
-        if name not in self._read:
+    def once(self, name: str, read: Callable[[Path], Any]) -> Any:
+        """Returns what a function reads from a file of the run, and remembers it.
+
+        Arguments
+        ---------
+        name : str
+            Name of the file in the folder of the run.
+        read : callable
+            Function of its path.
+
+        Returns
+        -------
+        object
+            None if there is no such file, or it cannot be read.
+        """
+        if (name, read) not in self._read:
             path = self.folder / name
             try:
-                self._read[name] = read(path) if path.is_file() else None
+                self._read[name, read] = read(path) if path.is_file() else None
             except UserError as error:
                 self.note(error)
-                self._read[name] = None
-        return self._read[name]
+                self._read[name, read] = None
+        return self._read[name, read]
 
 
 def gather(folders: Sequence[str], failed: Callable[[Exception], None]) -> list[Run]:

@@ -18,6 +18,7 @@ from s3prl_sb.errors import MissingExtra
 from s3prl_sb.report.blocks import Section, joined
 from s3prl_sb.report.charts import PALETTE
 from s3prl_sb.report.escaping import as_json, shown
+from s3prl_sb.storage.files import naming
 
 GENERATOR = "s3prl_sb report"  # by which a page is known again
 HERE = Path(__file__).parent
@@ -91,13 +92,13 @@ def render(
     """
     has_charts = any(CHART in part.html for part in parts)
     bundle = vega() if has_charts else ""
-    script = _file("page.js")
+    script = _files("js")
     return _template().render(
         policy=_policy([bundle, script] if bundle else [script], bool(live)),
         generator=f"{GENERATOR} {s3prl_sb.__version__}",
         live=live,
         title=shown(title),
-        style=Markup(_colors() + _file("page.css")),
+        style=Markup(_colors() + _files("css")),
         sections=parts,
         lead=lead,
         footer=footer,
@@ -107,6 +108,23 @@ def render(
         bundle=Markup(bundle),
         script=Markup(script),
     )
+
+
+def is_report(path: Path) -> bool:
+    """Returns whether a file is such a page, or empty.
+
+    Arguments
+    ---------
+    path : Path
+        A file.
+
+    Returns
+    -------
+    bool
+    """
+    with naming(path), open(path, "rb") as file:
+        start = file.read(4096)
+    return not start or f'name="generator" content="{GENERATOR} '.encode() in start
 
 
 @functools.cache
@@ -139,8 +157,11 @@ def _missing(name):
 
 
 @functools.cache
-def _file(name):
-    return (HERE / name).read_text("utf-8")
+def _files(kind):
+    """Returns the styles or scripts of the page, and of blocks, as one."""
+    inner = sorted(path for path in HERE.glob(f"*.{kind}") if path.stem != "page")
+    paths = [HERE / f"page.{kind}", *inner]
+    return "\n".join(path.read_text("utf-8") for path in paths)
 
 
 def _policy(scripts, is_live):
