@@ -135,7 +135,7 @@ def _chart(
             "field": "layer",
             "type": "quantitative",
             "title": LAYER,
-            "axis": {"tickMinStep": 1, "format": "d"},
+            "axis": {"values": sorted({row["layer"] for row in rows}), "format": "d"},
         },
         "y": {
             "field": "value",

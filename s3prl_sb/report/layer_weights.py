@@ -13,11 +13,10 @@ from s3prl_sb.report.blocks import Block, Chart, Grid, Options, Section
 from s3prl_sb.report.charts import color, plain
 from s3prl_sb.report.diarization_errors import unique
 from s3prl_sb.report.gathered import Run
-from s3prl_sb.runs.results import differences
+from s3prl_sb.report.setups import of_runs
+from s3prl_sb.runs.suite_tasks import labels
 
 LAYER = "hidden state (0: the input of the first layer)"
-#: Keys in which the runs of a mean may differ: seeds, and what a search chose.
-ALIKE = ("seed", "lr", "cache", "output_folder", "save_folder", "cache_folder")
 MOST = 60  # rows of a heat map
 
 
@@ -191,50 +190,41 @@ def gathered(runs: Sequence[Run]) -> list[Weights]:
     Arguments
     ---------
     runs : list of Run
-        All runs. Of a task and upstream, only those are together that differ in
-        nothing but the seed and what a search chose.
+        All runs. Those are together that differ in nothing but the seed and what a
+        search chose.
 
     Returns
     -------
     list of Weights
     """
-    learned = [(run, found) for run in runs if (found := weights_of(run)) is not None]
-    learned = [(run, found) for run, found in learned if "scored" not in run.results]
-    if not learned:
-        return []
-    columns = differences([run.results for run, _ in learned])
-    kept = {name: column for name, column in columns.items() if _distinguishes(name)}
-    groups: dict[tuple, list] = {}
-    for i, (run, (layers, weights)) in enumerate(learned):
-        words = [f"{name} {c[i]}" for name, c in kept.items() if c[i] not in (None, "")]
-        upstream = " · ".join([run.upstream, *words])
-        groups.setdefault((run.task, upstream, tuple(layers)), []).append(weights)
-    return [
-        Weights(task, upstream, layers, list(map(fmean, zip(*columns_))), len(columns_))
-        for (task, upstream, layers), columns_ in groups.items()
-        if sum(map(sum, columns_)) > 0
-    ]
-
-
-def _distinguishes(name: str) -> bool:
-    """Returns whether runs that differ in a property are not averaged."""
-    is_identity = "identity" in name or name in ("weights", "code", "files", "data")
-    is_path = name.endswith(("_folder", "_csv")) or name.startswith(
-        ("save", "versions")
-    )
-    return name not in ALIKE and not is_identity and not is_path
+    found = []
+    for setup in of_runs([run for run in runs if "scored" not in run.results]):
+        groups: dict[tuple, list] = {}
+        for layers, weights in filter(None, map(weights_of, setup.runs)):
+            if sum(weights) > 0:
+                groups.setdefault(tuple(layers), []).append(weights)
+        found += [
+            Weights(
+                setup.task, setup.name, layers, list(map(fmean, zip(*rows))), len(rows)
+            )
+            for layers, rows in groups.items()
+        ]
+    return found
 
 
 def _heat_map(found: Sequence[Weights], by: str, across: str, table: bool) -> Chart:
     """Returns a map of one upstream or task at a time, whose rows are the others."""
+    tasks = dict.fromkeys(each.task for each in found)
+    short_names = dict(zip(tasks, labels(tasks)))  # without a suite that is clear
+    found = [each._replace(task=short_names[each.task]) for each in found]
     sides = list(dict.fromkeys(getattr(each, by) for each in found))
     names = dict(zip(sides, unique(sides, 60)))
     others = list(dict.fromkeys(getattr(each, across) for each in found))
-    labels = dict(zip(others, unique(others)))
+    rows_of = dict(zip(others, unique(others)))
     rows = [
         {
             "of": names[getattr(each, by)],
-            "row": labels[getattr(each, across)],
+            "row": rows_of[getattr(each, across)],
             "layers": list(each.layers),
             "weights": [short(w / sum(each.weights), 100) for w in each.weights],
             "runs": each.runs,
@@ -246,8 +236,8 @@ def _heat_map(found: Sequence[Weights], by: str, across: str, table: bool) -> Ch
     best = [f"{each.task} with {each.upstream}: {each.highest}" for each in found[:4]]
     summary = (
         f"Weights of the hidden states of {len(found)} pairs of a task and an upstream"
-        f". The highest is hidden state {'; '.join(best)}"
-        f"{'; …' if len(found) > len(best) else ''}."
+        f". The hidden state with the highest weight: {'; '.join(best)}"
+        f"{' and so on' if len(found) > len(best) else ''}."
     )
     title = f"Layer weights of each {by}: {across}s and hidden states"
     return Chart(spec, title, summary, _table(found) if table else None)
