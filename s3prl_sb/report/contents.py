@@ -10,10 +10,15 @@ Authors
 
 from collections.abc import Callable
 
+from s3prl_sb.report import before_after, reconstructions, worst
 from s3prl_sb.report.blocks import Section
 
 #: Of one run: what its details show.
-RUN_SECTIONS: list[Callable[..., Section | None]] = []
+RUN_SECTIONS: list[Callable[..., Section | None]] = [
+    reconstructions.section,
+    before_after.section,
+    worst.section,
+]
 
 #: Over all runs, after their tables.
 OVERVIEW_SECTIONS: list[Callable[..., Section | None]] = []

@@ -26,6 +26,7 @@ SIDES = {
     "trials": {"0": "False acceptances", "1": "False rejections"},
     "queries": {"0": "False alarms", "1": "Missed occurrences"},
 }
+SILENT = ("converted", "phones")  # kinds whose sounds are elsewhere, or many
 #: Abbreviations in the names of columns.
 SHORT = {name.lower(): name for name in "ID DER WER CER PER EER cpWER tcpWER F1 MCD F0 "
          "PESQ STOI SI SDR LM".split()}  # fmt: skip
@@ -152,7 +153,8 @@ def _tables(found: Worst, options: Options) -> list[Block]:
         if not chosen:
             continue
         blocks.append(grid(chosen, title or f"Worst {kind.noun}"))
-        for each in chosen[: options.audio]:
+        heard = 0 if kind.name in SILENT else options.audio
+        for each in chosen[:heard]:
             names = [each.row[c] for c in ("id", "id1", "id2", "query", "document")
                      if c in each.row]  # fmt: skip
             sounds = [block for name in names for block in listened(each.part, name)]
