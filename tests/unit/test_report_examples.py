@@ -12,7 +12,7 @@ from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.ctm import write_ctm
 from s3prl_sb.dataio.rttm import write_rttm
 from s3prl_sb.metrics.measures import Measures
-from s3prl_sb.report import before_after, reconstructions, waveforms, worst
+from s3prl_sb.report import before_after, ranking, reconstructions, waveforms, worst
 from s3prl_sb.report.blocks import Options
 from s3prl_sb.report.gathered import Run
 from s3prl_sb.report.ranking import KINDS, kind_of
@@ -148,7 +148,7 @@ def test_measures_decide_where_there_are_some(run_of):
     found = worst.worst(run, 10)
     assert [each.row["id"] for each in found.examples] == ["a", BAD]
     assert [each.words for each in found.examples] == ["100.00 %", "25.00 %"]
-    assert found.by == "wer" and found.faulty == 2 and found.count == 3
+    assert found.by == "worst WER" and found.faulty == 2 and found.count == 3
     assert "WER 25.00 %" in html_of(run)
 
 
@@ -177,6 +177,13 @@ def test_broken_tables_are_no_crash(text, run_of):
     (run.folder / "predictions.csv").write_text(text)
     section = worst.section(run, Options(audio=1))
     assert section is None or section.blocks
+
+
+def test_too_many_predictions_are_left_out(run_of, monkeypatch):
+    run = run_of("labels")
+    monkeypatch.setattr(ranking, "LARGEST", 20)
+    assert worst.section(run, Options()) is None
+    assert len(run.notes) == 1 and "predictions.csv" in run.notes[0]
 
 
 def test_nothing_wrong_is_said(run_of):
