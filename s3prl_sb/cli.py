@@ -33,7 +33,9 @@ from s3prl_sb.commands import (
     pack,
     plot,
     predict,
+    report,
     run,
+    submit,
     toy,
     units,
     upstreams,
@@ -175,6 +177,13 @@ VERBS = {
         "is named, and the others are labelled.",
         has_trust=True,
     ),
+    "submit": Verb(
+        submit,
+        "write the files of a submission to SUPERB's leaderboard",
+        "From the finished runs of one upstream: predict/ and predict.zip, as S3PRL's "
+        "submit.py makes them. Checks names, numbers of lines and measures; tasks "
+        "without a run are left out.",
+    ),
     "plot": Verb(
         plot,
         "draw audio: its spectrogram, hidden states, attention, prediction",
@@ -198,6 +207,13 @@ VERBS = {
         "of the test set, whether the protocol is the recipe's. Files that cannot be "
         "read are named, and the others are listed; the exit status is 1 only if "
         "there are no others.",
+    ),
+    "report": Verb(
+        report,
+        "make one page of runs: tables, curves, worst utterances, differences",
+        "Makes a self-contained page of runs, or of the output of a benchmark: it loads "
+        "nothing from elsewhere, and can be sent to others. --serve follows a running "
+        "benchmark instead.",
     ),
     "pack": Verb(
         pack,

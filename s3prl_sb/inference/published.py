@@ -59,7 +59,10 @@ def folder_of(model: str | Path, revision: str | None = None) -> Path:
     folder = hub.download(commit, [checksums.FILE, *names])
     missing = [name for name in names if not (folder / name).exists()]
     if missing:
-        raise ExportError(f"'{place}' has no '{printable(missing[0])}'. {AGAIN}")
+        lacks = f"'{place}' lacks '{printable(missing[0])}'"
+        if hub.offline():
+            raise ExportError(f"{lacks} in the cache: load it once with a network.")
+        raise ExportError(f"{lacks}. {AGAIN}")
     return folder
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 LEVEL = 0.95
 RESAMPLES = 2000
-DRAWN = 1 << 22  # numbers that are drawn at a time
+DRAWN = 1 << 20  # numbers that are drawn at a time
 
 
 class Interval(NamedTuple):

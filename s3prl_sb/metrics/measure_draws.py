@@ -46,14 +46,26 @@ class Stratum(NamedTuple):
     count: int
 
     def weights(self, counts: Array) -> Array:
-        """Returns the weights of the items [draws, items] from those of units."""
+        """Returns how often items are drawn.
+
+        Arguments
+        ---------
+        counts : numpy.ndarray
+            [draws, units], how often units are.
+
+        Returns
+        -------
+        numpy.ndarray
+            [items, draws].
+        """
         if self.numbers is None:
-            return counts
+            return np.ascontiguousarray(counts.T)
+        counts = np.concatenate([counts.T, np.ones((1, len(counts)))])
         if self.numbers.ndim == 1:
-            return counts[:, self.numbers]
+            return counts[self.numbers]
         one, other = self.numbers.T
-        weights = counts[:, one]
-        weights *= np.where(one == other, 1.0, counts[:, other])
+        weights = counts[one]
+        weights *= counts[np.where(one == other, self.count, other)]
         return weights
 
 
@@ -74,7 +86,7 @@ def values(entries: Sequence[Entry], sampled: Sampled) -> Array:
     """
     parts = []
     for stratum in _strata(sampled):
-        ones = np.ones((1, len(stratum.rows)))
+        ones = np.ones((len(stratum.rows), 1))
         parts.append([e.take(stratum.rows).weighted().of(ones)[0] for e in entries])
     return np.mean(parts, axis=0)
 

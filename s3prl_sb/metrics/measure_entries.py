@@ -4,14 +4,15 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from s3prl_sb.metrics.resampled import KINDS
-from s3prl_sb.metrics.weighted_sums import Array, Weighted
+from s3prl_sb.metrics.weighted_sums import Array, Weighted, mean_of
 
+MEAN_OF = "mean_of"  # kind without arrays
 LARGEST = 50_000_000  # numbers in a table
 SPARSE = 0.2  # share of other numbers than 0 up to which a table is written by them
 
@@ -27,14 +28,24 @@ class Entry(NamedTuple):
         [items] or [items, columns], float64.
     parameters : dict of str to float
         Numbers of the metric.
+    terms : dict of str to Entry
+        Other metrics that it is the mean of; it has no arrays then.
+    complement : list of str
+        Those of which 1 minus the value counts.
     """
 
     kind: str
     arrays: Mapping[str, Array]
     parameters: Mapping[str, float]
+    terms: Mapping[str, "Entry"] = {}
+    complement: Sequence[str] = ()
 
     def weighted(self) -> Weighted:
         """Returns the metric as a function of weights of the items."""
+        if self.terms:
+            parts = [term.weighted() for term in self.terms.values()]
+            turned = [name in self.complement for name in self.terms]
+            return mean_of(parts, turned, **self.parameters)
         return KINDS[self.kind].make(**self.arrays, **self.parameters)
 
     def take(self, rows: Array) -> "Entry":
@@ -50,12 +61,16 @@ class Entry(NamedTuple):
         Entry
         """
         arrays = {name: array[rows] for name, array in self.arrays.items()}
-        return self._replace(arrays=arrays)
+        terms = {name: term.take(rows) for name, term in self.terms.items()}
+        return self._replace(arrays=arrays, terms=terms)
 
     @property
     def is_finite(self) -> bool:
         """False if a value is infinite."""
-        return not any(np.isinf(array).any() for array in self.arrays.values())
+        arrays = self.arrays.values()
+        return not any(np.isinf(array).any() for array in arrays) and all(
+            term.is_finite for term in self.terms.values()
+        )
 
 
 def entries_of(metrics: Mapping[str, Any], items: int) -> dict[str, Entry]:
@@ -84,7 +99,7 @@ def entries_of(metrics: Mapping[str, Any], items: int) -> dict[str, Entry]:
     {'values': array([1., 0.])}
     """
     entries: dict[str, Entry] = {}
-    for name in sorted(metrics, key=lambda name: "of" in metrics[name]):
+    for name in sorted(metrics, key=lambda name: _order(metrics[name])):
         try:
             entries[name] = _entry(metrics[name], items, entries)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -93,7 +108,14 @@ def entries_of(metrics: Mapping[str, Any], items: int) -> dict[str, Entry]:
     return {name: entries[name] for name in metrics}
 
 
+def _order(values):
+    """Returns a key that sorts what refers to others behind them."""
+    return values["kind"] == MEAN_OF, "of" in values
+
+
 def _entry(values, items, entries):
+    if values["kind"] == MEAN_OF:
+        return _mean_of(values, entries)
     kind = KINDS.get(values["kind"])
     if kind is None:
         raise ValueError(f"unknown kind '{values['kind']}'; there are {[*KINDS]}")
@@ -112,8 +134,20 @@ def _entry(values, items, entries):
         raise ValueError(f"unknown parameters {sorted(unknown)}")
     entry = Entry(values["kind"], arrays, {k: float(v) for k, v in parameters.items()})
     if entry.is_finite:
-        entry.weighted().of(np.ones((1, items)))  # shapes fit together
+        entry.weighted().of(np.ones((items, 1)))  # shapes fit together
     return entry
+
+
+def _mean_of(values, entries):
+    names, turned = values["terms"], values.get("complement", [])
+    if not names or not set(turned) <= set(names):
+        raise ValueError("'terms' are other metrics, and 'complement' some of them")
+    if any(entries[name].kind == MEAN_OF for name in names):
+        raise ValueError("a term is itself a mean of metrics")
+    least = values.get("least")
+    parameters = {} if least is None else {"least": float(least)}
+    terms = {name: entries[name] for name in names}
+    return Entry(MEAN_OF, {}, parameters, terms, list(turned))
 
 
 def _array(values, items):
@@ -161,6 +195,11 @@ def as_json(entries: Mapping[str, Entry]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, entry in entries.items():
         values[name] = {"kind": entry.kind}
+        if entry.terms:
+            values[name]["terms"] = list(entry.terms)
+            values[name]["complement"] = list(entry.complement)
+            values[name] |= entry.parameters
+            continue
         before = (o for o in values if o != name and _same(entries[o], entry))
         if (other := next(before, None)) is not None:
             values[name]["of"] = other
@@ -173,8 +212,10 @@ def as_json(entries: Mapping[str, Entry]) -> dict[str, Any]:
 
 def _same(one, other):
     """Returns whether two entries share their arrays."""
-    return one.arrays.keys() == other.arrays.keys() and all(
-        array is other.arrays[name] for name, array in one.arrays.items()
+    return (
+        one.arrays
+        and one.arrays.keys() == other.arrays.keys()
+        and all(array is other.arrays[name] for name, array in one.arrays.items())
     )
 
 

@@ -16,6 +16,11 @@ row for each item, that returns a :class:`Weighted`; :data:`KINDS` names them.
 ``macro_f1``         the mean F1 score of classes, of ``predictions`` and ``targets``
 ``pearson``          correlation of ``x`` and ``y``
 ``spearman``         correlation of their ranks within each draw
+``group_pearson``,   the same of the means of ``groups``, such as systems, of ``x`` and
+``group_spearman``,  ``y``, and the mean squared difference of these means
+``group_mse``
+``mean_of``          mean of other metrics of the file, ``terms``, none below ``least``;
+                     of those in ``complement`` 1 minus the value counts
 ``bleu``             ``matches`` and ``ngrams`` [items, 4], lengths ``predicted`` and
                      ``reference``; smoothed as sacreBLEU does
 ``eer``              equal error rate of ``scores`` and ``targets``
@@ -38,6 +43,7 @@ Authors
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from s3prl_sb.metrics import weighted_groups as means
 from s3prl_sb.metrics import weighted_ranks as ranks
 from s3prl_sb.metrics import weighted_sums as sums
 from s3prl_sb.metrics.weighted_sums import Weighted
@@ -78,6 +84,9 @@ KINDS: Mapping[str, Kind] = {
     "macro_f1": Kind(sums.macro_f1, ("predictions", "targets")),
     "pearson": Kind(ranks.pearson, ("x", "y")),
     "spearman": Kind(ranks.spearman, ("x", "y")),
+    "group_pearson": Kind(means.group_pearson, ("x", "y", "groups")),
+    "group_spearman": Kind(means.group_spearman, ("x", "y", "groups")),
+    "group_mse": Kind(means.group_mse, ("x", "y", "groups")),
     "bleu": Kind(sums.bleu, ("matches", "ngrams", "predicted", "reference")),
     "eer": Kind(ranks.equal_error_rate, SCORED),
     "min_dcf": Kind(ranks.minimum_cost, SCORED, (), ("p_target", "c_miss", "c_fa")),

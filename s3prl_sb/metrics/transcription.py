@@ -234,7 +234,7 @@ def wer(predicted, true):
     >>> errors.substitutions, round(errors.rate, 3)
     (1, 0.333)
     """
-    return _corpus(predicted, true, _words)
+    return sum(edits_of_each(predicted, true), Edits())
 
 
 def cer(predicted, true):
@@ -255,7 +255,7 @@ def cer(predicted, true):
     >>> cer({"a": "hello word"}, {"a": "hello world"})
     Edits(insertions=0, deletions=1, substitutions=0, tokens=11)
     """
-    return _corpus(predicted, true, _characters)
+    return sum(edits_of_each(predicted, true, "character"), Edits())
 
 
 def per(predicted, true):
@@ -276,12 +276,32 @@ def per(predicted, true):
     >>> per({"a": "HH AH L OW"}, {"a": ["HH", "EH", "L", "OW"]}).rate
     0.25
     """
-    return _corpus(predicted, true, _words)
+    return sum(edits_of_each(predicted, true), Edits())
 
 
-def _corpus(predicted, true, tokens):
-    pairs = paired(predicted, true)
-    return sum((edits(tokens(p), tokens(t)) for _, p, t in pairs), Edits())
+def edits_of_each(predicted, true, unit="word"):
+    """Counts the errors of each utterance.
+
+    Arguments
+    ---------
+    predicted, true : dict
+        See :func:`wer`.
+    unit : str
+        "word", for phonemes too, or "character".
+
+    Returns
+    -------
+    list of Edits
+        In the order of ``true``.
+
+    Example
+    -------
+    >>> true = {"a": "hello world", "b": "yes"}
+    >>> [each.total for each in edits_of_each({"a": "hello word", "b": "yes"}, true)]
+    [1, 0]
+    """
+    tokens = {"word": _words, "character": _characters}[unit]
+    return [edits(tokens(p), tokens(t)) for _, p, t in paired(predicted, true)]
 
 
 def _words(text):

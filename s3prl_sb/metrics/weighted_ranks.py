@@ -7,15 +7,79 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import ndtri
 
 from s3prl_sb.metrics.weighted_sums import Array, Weighted, over
 
-#: Weights to false acceptance and false rejection rates, both [draws, points].
-Curve = Callable[[Array], tuple[Array, Array]]
+
+class Sorted(NamedTuple):
+    """Targets and other items by falling score, and the thresholds that matter.
+
+    These are a first one, which nothing reaches, and each distinct score.
+
+    Arguments
+    ---------
+    targets, others : numpy.ndarray
+        Indices of the items.
+    accepted : numpy.ndarray
+        [2, thresholds], numbers of targets and of others that reach each threshold.
+    """
+
+    targets: Array
+    others: Array
+    accepted: Array
+
+    @classmethod
+    def of(cls, scores: Array, targets: Array) -> "Sorted":
+        """Sorts items.
+
+        Arguments
+        ---------
+        scores : numpy.ndarray
+            [items].
+        targets : numpy.ndarray
+            [items], 1 or 0.
+
+        Returns
+        -------
+        Sorted
+        """
+        order = np.argsort(-scores, kind="stable")
+        is_target = targets[order] == 1
+        ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
+        accepted = np.stack([is_target, ~is_target]).cumsum(1)[:, ends]
+        accepted = np.pad(accepted, ((0, 0), (1, 0)))
+        return cls(order[is_target], order[~is_target], accepted)
+
+    def sums(self, weights: Array) -> tuple[Array, Array]:
+        """Returns the weights of the first 0, 1, 2 … targets, and of others.
+
+        Arguments
+        ---------
+        weights : numpy.ndarray
+            [items, draws].
+
+        Returns
+        -------
+        tuple of numpy.ndarray
+            [targets + 1, draws] and [others + 1, draws].
+        """
+        return _passed(weights[self.targets]), _passed(weights[self.others])
+
+    @property
+    def with_targets(self) -> Array:
+        """Thresholds, by number, that more targets reach than the one before."""
+        return np.flatnonzero(np.diff(self.accepted[0])) + 1
+
+
+def _passed(weights):
+    """Returns the sums of the first 0, 1, 2 … rows."""
+    passed = np.zeros((len(weights) + 1, weights.shape[1]))
+    np.cumsum(weights, axis=0, out=passed[1:])
+    return passed
 
 
 def equal_error_rate(scores: Array, targets: Array) -> Weighted:
@@ -34,20 +98,31 @@ def equal_error_rate(scores: Array, targets: Array) -> Weighted:
     Example
     -------
     >>> scores, targets = np.array([0.9, 0.4, 0.6, 0.1]), np.array([1, 1, 0, 0])
-    >>> equal_error_rate(scores, targets).of(np.ones((1, 4))).tolist()
+    >>> equal_error_rate(scores, targets).of(np.ones((4, 1))).tolist()
     [0.5]
     """
-    curve = _det_curve(scores, targets)
+    trials = Sorted.of(scores, targets)
 
     def of(weights):
-        accepted, rejected = curve(weights)
-        excess = rejected - accepted  # falls from 1 to -1
-        right = (excess <= 0).argmax(1)
-        draws = np.arange(len(right))
-        one, other = excess[draws, right - 1], excess[draws, right]
-        share = over(-other, one - other)
-        left, right = accepted[draws, right - 1], accepted[draws, right]
-        return right + share * (left - right)
+        (true, false), draws = trials.sums(weights), np.arange(weights.shape[1])
+
+        def rates(thresholds):
+            t, f = trials.accepted[:, thresholds]
+            return over(true[-1] - true[t, draws], true[-1]), over(
+                false[f, draws], false[-1]
+            )
+
+        # False rejections exceed false acceptances at `left`, and not at `right`
+        left, right = np.zeros(len(draws), int), np.full(len(draws), 1)
+        right *= trials.accepted.shape[1] - 1
+        while (right - left > 1).any():
+            middle = (left + right) // 2
+            rejected, accepted = rates(middle)
+            left = np.where(rejected > accepted, middle, left)
+            right = np.where(rejected > accepted, right, middle)
+        (above, low), (below, high) = rates(left), rates(right)
+        share = over(above - low, (above - low) - (below - high))
+        return low + share * (high - low)
 
     return Weighted(of)
 
@@ -74,46 +149,24 @@ def minimum_cost(
     Example
     -------
     >>> scores, targets = np.array([0.9, 0.4, 0.6, 0.1]), np.array([1, 1, 0, 0])
-    >>> minimum_cost(scores, targets).of(np.ones((1, 4))).tolist()
+    >>> minimum_cost(scores, targets).of(np.ones((4, 1))).tolist()
     [0.5]
     """
-    curve = _det_curve(scores, targets)
+    trials = Sorted.of(scores, targets)
+    # The best threshold rejects all, or one more target reaches it
+    t, f = trials.accepted[:, np.append(0, trials.with_targets)]
     of_rejecting, of_accepting = c_miss * p_target, c_fa * (1 - p_target)
+    least = min(of_rejecting, of_accepting)
+    if not (0 < p_target < 1 and least > 0):
+        raise ValueError(f"p_target {p_target}, c_miss {c_miss}, c_fa {c_fa}")
 
     def of(weights):
-        accepted, rejected = curve(weights)
-        costs = of_rejecting * rejected + of_accepting * accepted
-        return costs.min(1) / min(of_rejecting, of_accepting)
+        true, false = trials.sums(weights)
+        misses = over(np.array(of_rejecting / least), true[-1])
+        alarms = over(np.array(of_accepting / least), false[-1])
+        return ((true[-1] - true[t]) * misses + false[f] * alarms).min(0)
 
     return Weighted(of)
-
-
-def _det_curve(scores, targets) -> Curve:
-    """Returns the points of a DET curve, the first of which accepts nothing."""
-    order, ends = _descending(scores)
-    is_target = targets[order] == 1
-
-    def of(weights):
-        weights = weights[:, order]
-        true, all_ = _passed(weights * is_target, ends), _passed(weights, ends)
-        false = all_ - true
-        targets, others = true[:, -1:], false[:, -1:]
-        return over(false, others), over(targets - true, targets)
-
-    return of
-
-
-def _descending(scores):
-    """Returns the order of falling scores, and the places of the last of equals."""
-    order = np.argsort(-scores, kind="stable")
-    return order, np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
-
-
-def _passed(weights, ends):
-    """Returns the sums up to each end, after a zero."""
-    passed = np.zeros((len(weights), len(ends) + 1))
-    passed[:, 1:] = weights.cumsum(1)[:, ends]
-    return passed
 
 
 def pearson(x: Array, y: Array) -> Weighted:
@@ -132,10 +185,10 @@ def pearson(x: Array, y: Array) -> Weighted:
     Example
     -------
     >>> x, y = np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0])
-    >>> pearson(x, y).of(np.ones((1, 3))).round(4).tolist()
+    >>> pearson(x, y).of(np.ones((3, 1))).round(4).tolist()
     [0.982]
     """
-    return Weighted(lambda weights: _correlation(weights, x[None], y[None]))
+    return Weighted(lambda weights: correlation(weights, x[:, None], y[:, None]))
 
 
 def spearman(x: Array, y: Array) -> Weighted:
@@ -153,38 +206,51 @@ def spearman(x: Array, y: Array) -> Weighted:
     """
     rankings = [_ranking(each) for each in (x, y)]
     return Weighted(
-        lambda weights: _correlation(weights, *(rank(weights) for rank in rankings))
+        lambda weights: correlation(weights, *(rank(weights) for rank in rankings))
     )
 
 
 def _ranking(values):
-    """Returns a function of weights to the ranks [draws, items], equal values having
+    """Returns a function of weights to the ranks [items, draws], equal values having
     the mean of theirs."""
     _, groups = np.unique(values, return_inverse=True)
     order = np.argsort(groups, kind="stable")
-    ends = np.flatnonzero(np.append(np.diff(groups[order]) != 0, True))
+    ends = np.append(0, np.flatnonzero(np.append(np.diff(groups[order]), 1)) + 1)
 
     def of(weights):
-        passed = _passed(weights[:, order], ends)
-        middle = (passed[:, 1:] + passed[:, :-1]) / 2
-        return (middle - weights.sum(1, keepdims=True) / 2)[:, groups]
+        passed = _passed(weights[order])[ends]
+        return ((passed[1:] + passed[:-1]) / 2)[groups]
 
     return of
 
 
-def _correlation(weights, x, y):
-    """Returns the correlation of sides [draws or 1, items]."""
-    sides, heaviest = [], weights.argmax(1)[:, None]
+def correlation(weights: Array, x: Array, y: Array) -> Array:
+    """Returns Pearson's correlation of two sides, 0 if one is constant.
+
+    Arguments
+    ---------
+    weights : numpy.ndarray
+        [items, draws].
+    x, y : numpy.ndarray
+        [items, draws or 1].
+
+    Returns
+    -------
+    numpy.ndarray
+        [draws].
+    """
+    sides, heaviest = [], weights.argmax(0)[None]
     for side in (x, y):
         # From a value of the draw first, so that equal ones become exactly 0
         side = np.broadcast_to(side, weights.shape)
-        side = side - np.take_along_axis(side, heaviest, 1)
-        side = side - over((weights * side).sum(1), weights.sum(1))[:, None]
+        side = side - np.take_along_axis(side, heaviest, 0)
+        side = side - over((weights * side).sum(0), weights.sum(0))
         side = np.where(weights > 0, side, 0.0)
         # By the largest first: the squares of tiny numbers would be 0
-        sides.append(over(side, np.abs(side).max(1, keepdims=True), 0.0))
-    (x, y), moment = sides, lambda a, b: (weights * a * b).sum(1)
-    product = over(moment(x, y), np.sqrt(moment(x, x) * moment(y, y)), 0.0)
+        sides.append(over(side, np.abs(side).max(0), 0.0))
+    x, y = sides
+    norms = [(weights * side**2).sum(0) for side in sides]
+    product = over((weights * x * y).sum(0), np.sqrt(norms[0] * norms[1]), 0.0)
     return np.clip(product, -1, 1)
 
 
@@ -220,10 +286,9 @@ def area_under_roc(scores: Array, targets: Array) -> Weighted:
 
     Example
     -------
-    >>> scores, targets = np.array([[0.9], [0.8], [0.8], [0.1]]), np.ones((4, 1))
-    >>> targets[2:] = 0
-    >>> area_under_roc(scores, targets).of(np.ones((1, 4))).tolist()
-    [0.875]
+    >>> scores = np.array([[0.9], [0.8], [0.8], [0.1]])
+    >>> area_under_roc(scores, scores * [[1], [1], [0], [0]] > 0).of(np.ones((4, 1)))
+    array([0.875])
     """
     return _mean_over_labels(scores, targets, _area, chance=0.5)
 
@@ -246,41 +311,32 @@ def d_prime(scores: Array, targets: Array) -> Weighted:
 
 
 def _mean_over_labels(scores, targets, measure, chance):
-    labels = []
-    for column, true in zip(scores.T, targets.T):
-        order, ends = _descending(column)
-        labels.append((order, ends, true[order] == 1))
+    labels = [Sorted.of(*columns) for columns in zip(scores.T, targets.T)]
 
     def of(weights):
-        total, count = np.zeros(len(weights)), np.zeros(len(weights))
-        for order, ends, is_target in labels:
-            sorted_weights = weights[:, order]
-            true = _passed(sorted_weights * is_target, ends)
-            values = measure(true, _passed(sorted_weights, ends))
-            there = ~np.isnan(values)
-            total[there] += values[there]
-            count += there
-        return over(total, count, chance)
+        values = np.array([measure(label, *label.sums(weights)) for label in labels])
+        return over(np.nansum(values, 0), (~np.isnan(values)).sum(0), chance)
 
     return Weighted(of)
 
 
-def _precision(true, every):
-    """Returns the average precision from sums at thresholds [draws, points]."""
-    precisions = over(true[:, 1:], every[:, 1:], 0.0)
-    return over((np.diff(true) * precisions).sum(1), true[:, -1])
+def _precision(label, true, false):
+    """Returns the average precision from sums of weights."""
+    t, f = label.accepted[:, label.with_targets]
+    new = np.diff(true[np.append(0, t)], axis=0)
+    return over((new * over(true[t], true[t] + false[f], 0.0)).sum(0), true[-1])
 
 
-def _area(true, every):
-    """Returns the area under the ROC curve from sums at thresholds."""
-    false = every - true
-    others = false[:, -1:]
-    below = others - (false[:, 1:] + false[:, :-1]) / 2  # an equal one is half below
-    return over((np.diff(true) * below).sum(1), true[:, -1] * others[:, 0])
+def _area(label, true, false):
+    """Returns the area under the ROC curve from sums of weights."""
+    t, f = label.accepted[:, label.with_targets]
+    before = label.accepted[1, label.with_targets - 1]
+    new = np.diff(true[np.append(0, t)], axis=0)
+    below = false[-1] - (false[f] + false[before]) / 2  # an equal one is half below
+    return over((new * below).sum(0), true[-1] * false[-1])
 
 
-def _separation(true, every):
+def _separation(label, true, false):
     """Returns d'; an area of 1 counts as if one pair of items were half wrong."""
-    targets = true[:, -1]
-    least = 0.5 / np.maximum(targets * (every[:, -1] - targets), 1)
-    return 2**0.5 * ndtri(np.clip(_area(true, every), least, 1 - least))
+    least = 0.5 / np.maximum(true[-1] * false[-1], 1)
+    return 2**0.5 * ndtri(np.clip(_area(label, true, false), least, 1 - least))

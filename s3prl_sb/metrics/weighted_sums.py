@@ -4,7 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +22,7 @@ class Weighted(NamedTuple):
     Arguments
     ---------
     of : callable
-        Takes weights [draws, items], returns values [draws]; NaN where the metric is
+        Takes weights [items, draws], returns values [draws]; NaN where the metric is
         not defined.
     by_item : tuple of numpy.ndarray, optional
         The metric of each item alone [items], NaN where it is not defined, and its
@@ -65,13 +65,11 @@ def _counted(*columns):
 
 
 def _sums(table):
-    """Returns a function that sums a table [items, columns] with weights."""
-    if table.shape[1] > DENSE:
-        table = sparse.csr_array(table)
-    if not sparse.issparse(table):
-        return lambda weights: weights @ table
-    turned = table.T.tocsr()
-    return lambda weights: (turned @ weights.T).T
+    """Returns a function of weights [items, draws] to the sums [columns, draws] of a
+    table [items, columns]."""
+    is_small = not sparse.issparse(table) and table.shape[1] <= DENSE
+    turned = np.ascontiguousarray(table.T) if is_small else sparse.csr_array(table.T)
+    return lambda weights: turned @ weights
 
 
 def ratio(numerators: Array, denominators: Array, empty: float = np.nan) -> Weighted:
@@ -91,14 +89,14 @@ def ratio(numerators: Array, denominators: Array, empty: float = np.nan) -> Weig
     Example
     -------
     >>> errors = ratio(np.array([1.0, 3.0]), np.array([10.0, 20.0]))
-    >>> errors.of(np.array([[1.0, 0.0], [2.0, 1.0]])).tolist()
+    >>> errors.of(np.array([[1.0, 2.0], [0.0, 1.0]])).tolist()
     [0.1, 0.125]
     """
     above, below = _counted(numerators, denominators)
     sums = _sums(np.stack([above, below], 1))
 
     def of(weights):
-        return over(*sums(weights).T, empty)
+        return over(*sums(weights), empty)
 
     return Weighted(of, (over(above, below), below))
 
@@ -129,11 +127,13 @@ def macro_ratio(
     Returns
     -------
     Weighted
-        An item alone has no value: most parts are not in it.
+        An item alone has the ratio of its sums over all parts.
     """
     present = denominators if present is None else present
     columns = _counted(numerators, denominators, present)
-    return Weighted(_of_parts(list(map(_sums, columns)), empty))
+    above, below = (column.sum(1) for column in columns[:2])
+    of = _of_parts(list(map(_sums, columns)), empty)
+    return Weighted(of, (over(above, below), below))
 
 
 def _of_parts(sides, empty):
@@ -143,13 +143,70 @@ def _of_parts(sides, empty):
         above, below, present = (sums(weights) for sums in sides)
         there = present > 0
         ratios = np.where(there, over(above, below, 0.0), 0.0)
-        return over(ratios.sum(1), there.sum(1), empty)
+        return over(ratios.sum(0), there.sum(0), empty)
 
     return of
 
 
-def _indicator(groups, values):
-    """Returns the table [items, groups] with the value of each item in its group."""
+def mean_of(
+    terms: Sequence[Weighted],
+    complement: Sequence[bool],
+    least: float = -np.inf,
+) -> Weighted:
+    """Returns the mean of other metrics of the same items.
+
+    Arguments
+    ---------
+    terms : list of Weighted
+        The metrics.
+    complement : list of bool
+        For each whether 1 minus its value counts, as of an error rate among scores.
+    least : float
+        Lowest value of a term in the mean.
+
+    Returns
+    -------
+    Weighted
+        An item alone has the mean of what it has a value for.
+
+    Example
+    -------
+    >>> metric = mean_of([mean(np.array([1.0, 0.0]))], [True])
+    >>> metric.of(np.ones((2, 1))), metric.by_item[0]
+    (array([0.5]), array([0., 1.]))
+    """
+
+    def together(values):
+        sides = [1 - v if turned else v for v, turned in zip(values, complement)]
+        return np.maximum(sides, least)
+
+    def of(weights):
+        return together([term.of(weights) for term in terms]).mean(0)
+
+    if any(term.by_item is None for term in terms):
+        return Weighted(of)
+    values, weights = (
+        np.array(side) for side in zip(*(term.by_item for term in terms))
+    )
+    values = together(values)
+    there = ~np.isnan(values)
+    alone = over(np.where(there, values, 0.0).sum(0), there.sum(0))
+    return Weighted(of, (alone, there.any(0).astype(float)))
+
+
+def indicator(groups: Array, values: Array) -> sparse.csr_array:
+    """Returns a table with the value of each item in the column of its group.
+
+    Arguments
+    ---------
+    groups, values : numpy.ndarray
+        [items].
+
+    Returns
+    -------
+    scipy.sparse.csr_array
+        [items, groups].
+    """
     items = np.arange(len(groups))
     return sparse.csr_array((values, (items, groups)))
 
@@ -181,12 +238,12 @@ def group_ratio(
     Example
     -------
     >>> ones, right = np.ones(3), np.array([1.0, 0.0, 1.0])
-    >>> group_ratio(right, ones, np.array([0, 0, 1])).of(np.ones((1, 3))).tolist()
+    >>> group_ratio(right, ones, np.array([0, 0, 1])).of(np.ones((3, 1))).tolist()
     [0.75]
     """
     above, below = _counted(numerators, denominators)
     (numbers,), _ = _numbered(groups)
-    sides = [_sums(_indicator(numbers, each)) for each in (above, below)]
+    sides = [_sums(indicator(numbers, each)) for each in (above, below)]
     return Weighted(_of_parts([*sides, sides[1]], empty), (over(above, below), below))
 
 
@@ -205,7 +262,7 @@ def macro_f1(predictions: Array, targets: Array) -> Weighted:
     Example
     -------
     >>> scores = macro_f1(np.array([0, 0, 1]), np.array([0, 1, 1]))
-    >>> scores.of(np.ones((1, 3))).round(4).tolist()
+    >>> scores.of(np.ones((3, 1))).round(4).tolist()
     [0.6667]
     """
     (predictions, targets), classes = _numbered(predictions, targets)
@@ -215,7 +272,9 @@ def macro_f1(predictions: Array, targets: Array) -> Weighted:
     right = 2.0 * (predictions == targets)
     right = sparse.csr_array((right, (items, targets)), shape)
     sides = [_sums(right), _sums(total)]
-    return Weighted(_of_parts([*sides, sides[1]], np.nan))
+    alone = (predictions == targets).astype(float)
+    of = _of_parts([*sides, sides[1]], np.nan)
+    return Weighted(of, (alone, np.ones(len(alone))))
 
 
 def bleu(matches: Array, ngrams: Array, predicted: Array, reference: Array) -> Weighted:
@@ -239,22 +298,19 @@ def bleu(matches: Array, ngrams: Array, predicted: Array, reference: Array) -> W
     def of(weights):
         return _bleu(sums(weights))
 
-    return Weighted(of, (_bleu(table, effective=True), reference))
+    return Weighted(of, (_bleu(table.T, effective=True), reference))
 
 
 def _bleu(sums, effective=False):
-    """Returns the BLEU of sums [draws, 10]."""
-    right, total, predicted, reference = (sums[:, :4], sums[:, 4:8], *sums[:, 8:].T)
+    """Returns the BLEU of sums [10, draws]."""
+    right, total, predicted, reference = sums[:4], sums[4:8], *sums[8:]
     # Each order without a match counts half as much as the one before
-    empty = (right == 0) & (total > 0)
-    halves = np.where(empty, 0.5 ** empty.cumsum(1), right)
-    logs = np.log(over(halves, total, 1.0))
-    orders = (total > 0).sum(1) if effective else 4
-    fine = right.any(1) & ((total > 0).all(1) | effective)
+    halves = 0.5 ** ((right == 0) & (total > 0)).cumsum(0)
+    logs = np.log(over(np.where(right > 0, right, halves), total, 1.0))
+    orders = np.maximum((total > 0).sum(0), 1) if effective else 4
+    fine = right.any(0) & ((total > 0).all(0) | effective)
     shorter = np.minimum(0.0, 1 - over(reference, predicted, 1.0))
-    return np.where(
-        fine, 100 * np.exp(shorter + logs.sum(1) / np.maximum(orders, 1)), 0
-    )
+    return np.where(fine, 100 * np.exp(shorter + logs.sum(0) / orders), 0.0)
 
 
 def maximum(values: Array) -> Weighted:
@@ -275,8 +331,8 @@ def maximum(values: Array) -> Weighted:
     counts = there.astype(float)
 
     def of(weights):
-        best = np.maximum((weights @ values).max(1), 0.0)
-        return over(best, weights @ counts)
+        best = np.maximum((values.T @ weights).max(0), 0.0)
+        return over(best, counts @ weights)
 
     best = values.sum(0).argmax()
     alone = values[:, best] if values[:, best].sum() > 0 else np.zeros(len(values))

@@ -209,4 +209,6 @@ def with_interval(run: Run, name: str) -> str:
     if not isinstance(ends, list) or len(ends) != 2 or None in map(axis.of, ends):
         return value
     low, high = map(axis.words, ends)
-    return f"{value} ({100 * intervals.get('level', 0.95):g} % interval {low} to {high})"
+    return (
+        f"{value} ({100 * intervals.get('level', 0.95):g} % interval {low} to {high})"
+    )

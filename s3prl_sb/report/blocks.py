@@ -15,6 +15,8 @@ from markupsafe import Markup
 
 from s3prl_sb.report.escaping import as_json, as_url, shown
 
+SHORT = 18  # characters of a text that is not broken into lines
+
 
 class Block(Protocol):
     """Part of a page."""
@@ -128,7 +130,7 @@ class Grid(NamedTuple):
 
     Example
     -------
-    >>> "<td>a&amp;b</td>" in Grid(["name", "of"], [["1", "a&b"]]).html()
+    >>> "a&amp;b</td>" in Grid(["name", "of"], [["1", "a&b"]]).html()
     True
     """
 
@@ -182,9 +184,17 @@ class Grid(NamedTuple):
             key = "" if isinstance(key, float) and math.isnan(key) else key
             sort = Markup(' data-sort="{}"').format(key)
         tag = Markup('th scope="row"' if column == 0 else "td")
+        kind = self._kind(column) or _width(cell.content)
         return Markup("<{}{}{}>{}</{}>").format(
-            tag, self._kind(column), sort, content(cell.content), tag[:2]
+            tag, kind, sort, content(cell.content), tag[:2]
         )
+
+
+def _width(content):
+    """Returns the class of a text: a short one is one line, a long one has room."""
+    if not isinstance(content, str) or not content:
+        return ""
+    return Markup(' class="{}"').format("short" if len(content) <= SHORT else "long")
 
 
 class Chart(NamedTuple):
@@ -365,11 +375,14 @@ class Options(NamedTuple):
         Utterances to show of each run, and of each pair of runs.
     points : int
         Most points of a curve.
+    folders : list of str
+        Folders that the page is of.
     """
 
     audio: int = 0
     worst: int = 10
     points: int = 300
+    folders: Sequence[str] = ()
 
 
 def joined(blocks: Sequence[Block]) -> Markup:

@@ -22,3 +22,6 @@ RUN_SECTIONS: list[Callable[..., Section | None]] = [
 
 #: Over all runs, after their tables.
 OVERVIEW_SECTIONS: list[Callable[..., Section | None]] = []
+
+#: Of the runs of one setup, which only differ in their seed.
+CELL_SECTIONS: list[Callable[..., Section | None]] = []

@@ -147,7 +147,9 @@ def _of_losses(series):
         values = [value for value in values if value is not None]
         if values:
             change = f"from {values[0]:.4g} to {values[-1]:.4g}"
-            words.append(f"the {name} loss goes {change}, its lowest is {min(values):.4g}")
+            words.append(
+                f"the {name} loss goes {change}, its lowest is {min(values):.4g}"
+            )
     text = "; ".join(words)
     many = f" of {series[0].name}" if len(series) > 1 else ""
     return f"In {first[-1].step} updates{many}, {text}."
@@ -183,7 +185,9 @@ def _best(each, axis):
 
 def _of_measure(series, axis, marks, rows):
     ends = {row["run"]: row["value"] for row in rows}
-    text = ", ".join(f"{name}: {axis.words_on(v)}" for name, v in list(ends.items())[:6])
+    text = ", ".join(
+        f"{name}: {axis.words_on(v)}" for name, v in list(ends.items())[:6]
+    )
     last = f"{axis.title} at the end: {text}."
     if len(series) == 1:
         last = f"{axis.title} ends at {axis.words_on(rows[-1]['value'])}."
@@ -242,7 +246,9 @@ def _rates(series, options):
         return []
     highest = max(row["value"] for row in rows)
     spec = _lines(rows, Axis("lr", "learning rate"), {})
-    summary = f"The learning rate rises to {highest:.3g} and ends at {rows[-1]['value']:.3g}."
+    summary = (
+        f"The learning rate rises to {highest:.3g} and ends at {rows[-1]['value']:.3g}."
+    )
     return [Chart(spec, "Learning rate", summary)]
 
 
@@ -250,10 +256,16 @@ def _table(series):
     """Returns the validations of the first series, at most so many."""
     points = series[0].points
     step = -(-len(points) // ROWS)
-    shown = [point for i, point in enumerate(points) if (len(points) - 1 - i) % step == 0]
+    shown = [
+        point for i, point in enumerate(points) if (len(points) - 1 - i) % step == 0
+    ]
     names = list(dict.fromkeys(name for p in shown for name in p.valid))[:OTHERS]
     axes = [axis_of(series[0].run, name) for name in names]
-    header = ["updates", "training loss", *(f"validation {axis.title}" for axis in axes)]
+    header = [
+        "updates",
+        "training loss",
+        *(f"validation {axis.title}" for axis in axes),
+    ]
     rows = [
         [p.step, short(p.train.get("loss")), *(a.of(p.valid.get(a.name)) for a in axes)]
         for p in shown

@@ -114,7 +114,7 @@ def of_log(text: str) -> list[Point]:
 
     Example
     -------
-    >>> line = "epoch: 1, steps: 50 - train loss: 2.5 - valid loss: 3, valid wer: 9.00 %"
+    >>> line = "steps: 50 - train loss: 2.5 - valid loss: 3, valid wer: 9.00 %"
     >>> of_log(line)[0]
     Point(step=50, train={'loss': 2.5}, valid={'loss': 3.0, 'wer': 0.09}, about={})
     """

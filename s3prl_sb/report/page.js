@@ -89,11 +89,21 @@
       const inner = document.createElement("div"); // the place itself has the text alternative
       inner.setAttribute("aria-hidden", "true");
       place.replaceChildren(inner);
+      const inputs = document.createElement("div"); // of the chart's own choices
+      inputs.className = "inputs";
+      const chosen = all(":scope > .inputs :is(select, input)", figure).map((each) => each.value);
+      figure.querySelector(":scope > .inputs")?.remove();
+      place.before(inputs);
       const result = await vegaEmbed(inner, spec, {
         renderer: "svg", ast: true, config: config(), mode: "vega-lite",
-        actions: false, tooltip: { disableDefaultStyle: true }, logLevel: 1,
+        bind: inputs, actions: false, tooltip: { disableDefaultStyle: true }, logLevel: 1,
       });
       drawn.set(figure, result);
+      all("select, input", inputs).forEach((each, i) => {
+        if (chosen[i] === undefined || each.value === chosen[i]) return;
+        each.value = chosen[i];
+        for (const kind of ["input", "change"]) each.dispatchEvent(new Event(kind, { bubbles: true }));
+      });
       place.classList.remove("is-waiting");
       offer(figure);
     } catch (error) {
@@ -228,27 +238,60 @@
   const live = document.querySelector('meta[name="live"]');
   if (live && location.protocol.startsWith("http")) {
     const kept = (() => { try { return JSON.parse(sessionStorage.getItem("s3prl-sb place")); } catch { return null; } })();
-    const address = (each) => each.id || all(each.tagName).indexOf(each);
+    const address = (each) => each.id || (each.closest("[id]")?.id || "") + " " + each.querySelector("summary").textContent;
+    const sorted = () => all("table.sortable").flatMap((table, i) => {
+      const head = table.querySelector("[aria-sort]");
+      return head ? [[i, [...head.parentNode.children].indexOf(head), head.getAttribute("aria-sort")]] : [];
+    });
     if (kept) {
-      for (const each of all("details")) each.open = kept.open.includes(address(each));
-      scrollTo({ top: kept.top, behavior: "instant" });
       sessionStorage.removeItem("s3prl-sb place");
+      for (const each of all("details")) each.open = kept.open.includes(address(each));
+      for (const [table, column, way] of kept.sorted) {
+        const button = all("table.sortable")[table]?.tHead.rows[0].children[column]?.querySelector("button");
+        if (button) { sort(button); if (way === "descending") sort(button); }
+      }
+      for (const [id, value] of Object.entries(kept.filters)) if (one(id)) one(id).value = value;
+      filter();
+      scrollTo({ top: kept.top, behavior: "instant" });
     }
+    const fill = (jobs) => {
+      const place = one("live-jobs");
+      if (!place) return;
+      place.replaceChildren(...jobs.map((job) => {
+        const row = document.createElement("div");
+        row.className = "job " + job.state;
+        const state = document.createElement("b"), name = document.createElement("span"), line = document.createElement("small");
+        state.textContent = job.state + (job.share === null ? "" : " " + job.share + " %");
+        name.textContent = job.name;
+        line.textContent = job.line;
+        row.append(state, name, line);
+        if (job.share !== null) {
+          const bar = document.createElement("progress");
+          bar.max = 100;
+          bar.value = job.share;
+          bar.setAttribute("aria-label", job.name);
+          row.append(bar);
+        }
+        return row;
+      }));
+    };
+    const isBusy = () => document.hidden || all("audio").some((each) => !each.paused) || !getSelection().isCollapsed;
     const poll = async () => {
       try {
         const answer = await (await fetch("status.json", { cache: "no-store" })).json();
-        const place = one("live-status");
-        if (place) place.textContent = answer.text;
-        if (answer.version !== live.content && !document.hidden && !all("audio").some((each) => !each.paused)) {
+        one("live-status").textContent = answer.text;
+        fill(answer.jobs);
+        if (answer.version !== live.content && !isBusy()) {
+          const filters = Object.fromEntries(all(".tools select").map((each) => [each.id, each.value]));
           const open = all("details[open]").map(address);
-          sessionStorage.setItem("s3prl-sb place", JSON.stringify({ open, top: scrollY }));
+          sessionStorage.setItem("s3prl-sb place", JSON.stringify({ open, filters, sorted: sorted(), top: scrollY }));
           location.reload();
           return;
         }
-      } catch { const place = one("live-status"); if (place) place.textContent = "The server has ended; this is its last page."; }
+      } catch { one("live-status").textContent = "The server does not answer: this is the last page that it sent."; }
       setTimeout(poll, 2000);
     };
-    setTimeout(poll, 2000);
+    poll();
   }
 
   one("theme")?.addEventListener("click", () => {

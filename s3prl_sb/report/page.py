@@ -18,6 +18,7 @@ from s3prl_sb.errors import MissingExtra
 from s3prl_sb.report.blocks import Section, joined
 from s3prl_sb.report.charts import PALETTE
 from s3prl_sb.report.escaping import as_json, shown
+from s3prl_sb.storage.files import naming
 
 GENERATOR = "s3prl_sb report"  # by which a page is known again
 HERE = Path(__file__).parent
@@ -107,6 +108,23 @@ def render(
         bundle=Markup(bundle),
         script=Markup(script),
     )
+
+
+def is_report(path: Path) -> bool:
+    """Returns whether a file is such a page, or empty.
+
+    Arguments
+    ---------
+    path : Path
+        A file.
+
+    Returns
+    -------
+    bool
+    """
+    with naming(path), open(path, "rb") as file:
+        start = file.read(4096)
+    return not start or f'name="generator" content="{GENERATOR} '.encode() in start
 
 
 @functools.cache

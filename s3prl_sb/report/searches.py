@@ -46,9 +46,7 @@ def _rates(run, content, part, options):
     axis = axis_of(run, content["metric"])
     axis = axis._replace(higher=bool(content["highest"]))
     best = content["best"]
-    rows = [
-        _rate(name, value, axis, best) for name, value in content["rates"].items()
-    ]
+    rows = [_rate(name, value, axis, best) for name, value in content["rates"].items()]
     rows.sort(key=lambda row: row["rate"])
     learned = [row for row in rows if row["value"] is not None]
     if not learned:
@@ -84,7 +82,7 @@ def _spec_of_rates(rows, axis):
     x = {
         "field": "rate",
         "type": "quantitative",
-        "scale": {"type": "log"},
+        "scale": {"type": "log", "padding": 16},
         "title": "learning rate (logarithmic)",
         "axis": {"values": [row["rate"] for row in rows], "format": "~g"},
     }
@@ -92,7 +90,7 @@ def _spec_of_rates(rows, axis):
         "field": "value",
         "type": "quantitative",
         "title": axis.heading,
-        "scale": {"zero": False},
+        "scale": {"zero": False, "padding": 12},
     }
     state = {
         "field": "state",
@@ -112,7 +110,7 @@ def _spec_of_rates(rows, axis):
         {"field": "value", "title": f"best {axis.title}"},
         {"field": "state"},
     ]
-    points = {"type": "point", "filled": True, "size": 110}
+    points = {"type": "point", "filled": True, "size": 110, "opacity": 1}
     ends = {"x": x, "y": {"value": "height"}, "color": state, "shape": shape}
     layer = [
         {
@@ -148,8 +146,8 @@ def _summary_of_rates(rows, axis):
     if not chosen:
         return f"{text}."
     row = chosen[0]
-    text += f". The best is {row['name']}, with a {axis.title} of "
-    text += f"{axis.words_on(row['value'])} in validation."
+    value = axis.words_on(row["value"])
+    text += f". The best is {row['name']}: {axis.title} {value} in validation."
     if len(rows) > 1 and row in (rows[0], rows[-1]):
         end = "lowest" if row is rows[0] else "highest"
         text += f" It is the {end} of the search: a better one may lie beyond."
@@ -167,7 +165,9 @@ def _table_of_rates(rates, axis, best):
         end = end if diverged is None else f"diverged at update {diverged}"
         if best is not None and float(name) == float(best):
             end = f"chosen{', ' if end else ''}{end}"
-        rows.append([float(name), axis.of(value.get(axis.name)), short(value.get("loss")), end])
+        rows.append(
+            [float(name), axis.of(value.get(axis.name)), short(value.get("loss")), end]
+        )
     caption = f"Learning rates, by the best {axis.heading}"
     return Grid(header, rows, caption, numeric={0, 1, 2})
 
@@ -197,7 +197,7 @@ def _courses(courses, axis, rows, options, of):
             "scale": {"zero": False},
         },
         "color": shade,
-        "strokeDash": {**shade, "legend": None} if len(names) > 4 else None,
+        "strokeDash": shade,
         "tooltip": [
             {"field": "rate", "title": "learning rate"},
             {"field": "step", "title": "updates", "format": ","},
@@ -208,7 +208,6 @@ def _courses(courses, axis, rows, options, of):
             "value": 1.5,
         },
     }
-    encoding = {key: value for key, value in encoding.items() if value is not None}
     spec = plain(
         points,
         height=HEIGHT,
@@ -216,12 +215,9 @@ def _courses(courses, axis, rows, options, of):
         mark={"type": "line", "point": len(points) <= 120},
         encoding=encoding,
     )
-    ends = [
-        f"{name} ends at {axis.words_on([p for p in points if p['rate'] == name][-1]['value'])}"
-        for name in names
-        if any(p["rate"] == name for p in points)
-    ]
-    summary = f"{axis.title} in validation of each learning rate: {'; '.join(ends)}."
+    ends = {point["rate"]: axis.words_on(point["value"]) for point in points}
+    words = "; ".join(f"{name} ends at {value}" for name, value in ends.items())
+    summary = f"{axis.title} in validation of each learning rate: {words}."
     return Chart(spec, f"Course of the learning rates{of}", summary)
 
 
@@ -318,7 +314,10 @@ def _spec_of_key(rows: Sequence[dict], key: str, axis: Axis) -> dict:
             "color": state,
             "shape": {
                 **state,
-                "scale": {"domain": ["chosen", "tried"], "range": ["diamond", "circle"]},
+                "scale": {
+                    "domain": ["chosen", "tried"],
+                    "range": ["diamond", "circle"],
+                },
             },
             "tooltip": [{"field": "point"}, {"field": "value", "title": axis.title}],
         },
@@ -331,7 +330,9 @@ def _summary_of_key(rows, key, axis):
     for row in rows:
         if row["value"] is not None:
             groups.setdefault(row["point"].get(key, ""), []).append(row["value"])
-    words = [f"{name}: {axis.words_on(best(v))}" for name, v in list(groups.items())[:6]]
+    words = [
+        f"{name}: {axis.words_on(best(v))}" for name, v in list(groups.items())[:6]
+    ]
     chosen = [row["point"].get(key, "") for row in rows if row["state"] == "chosen"]
     kept = f" The search chose {chosen[0]}." if chosen else ""
     return f"Best {axis.title} in validation by {key}: {', '.join(words)}.{kept}"

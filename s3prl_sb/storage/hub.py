@@ -8,14 +8,20 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import contextlib
 import glob
+import logging
 import re
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from s3prl_sb.errors import UserError, printable
 from s3prl_sb.storage.remote_files import offline
+from s3prl_sb.terminal.progress import on_terminal
+
+logger = logging.getLogger(__name__)
 
 #: See :mod:`s3prl_sb.storage.files`.
 COMPUTES = False
@@ -24,6 +30,11 @@ NAME = re.compile(
     r"([a-z0-9][\w.-]{0,95}/[a-z0-9_][\w.-]{0,95})(?:@(\w[\w./-]*))?", re.I | re.A
 )
 TOKENS = "https://huggingface.co/settings/tokens"
+#: Names of exceptions of a network; each version of the library has its own classes.
+NETWORK = {"ConnectionError", "HTTPError", "RequestException", "TimeoutError"}
+#: Answers after which another try may succeed, and seconds before each further one.
+PASSING = (429, 500, 502, 503, 504)
+PAUSES = (1.0, 4.0)
 #: Answers of a hub without room for more.
 FULL = (402, 413, 507)
 
@@ -96,19 +107,57 @@ def download(place: Repository, names: Iterable[str]) -> Path:
     HubError
         If the repository is neither accessible nor in the cache.
     """
-    from huggingface_hub import snapshot_download
-
     patterns = [glob.escape(name) for name in names]
-    try:
-        folder = snapshot_download(
-            place.name,
-            revision=place.revision,
-            allow_patterns=patterns,
-            local_files_only=offline(),
-        )
-    except Exception as error:  # the library raises a dozen unrelated classes
-        raise explained(error, place, "read") from error
+    pauses = iter(PAUSES)
+    while True:
+        try:
+            return _snapshot(place, patterns, offline())
+        except Exception as error:  # the library raises a dozen unrelated classes
+            problem, passes = explained(error, place, "read"), _passes(error)
+            pause = next(pauses, None) if passes else None
+            if pause is None and passes and not offline():
+                with contextlib.suppress(Exception):
+                    folder = _snapshot(place, patterns, True)
+                    logger.warning("'%s' is read from the cache: %s", place, problem)
+                    return folder
+            if pause is None:
+                raise problem from error
+        time.sleep(pause)
+
+
+def _snapshot(place, patterns, is_offline):
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.utils import tqdm
+
+    class Bar(tqdm):  # of the files; in a log it would be noise
+        def __init__(self, *args, **options):
+            options |= {} if on_terminal() else {"disable": True}
+            super().__init__(*args, **options)
+
+    folder = snapshot_download(
+        place.name,
+        revision=place.revision,
+        allow_patterns=patterns,
+        local_files_only=is_offline,
+        tqdm_class=Bar,
+    )
     return Path(folder)
+
+
+def _passes(error):
+    """Returns whether the next try may succeed."""
+    kinds, code, _ = _facts(error)
+    return code in PASSING if code else bool(kinds & NETWORK)
+
+
+def _facts(error):
+    """Returns the names of the classes of an exception and of those that it comes from,
+    the code of the hub's answer or None, and these exceptions."""
+    chain = list(_chain(error))
+    kinds = {kind.__name__ for each in chain for kind in type(each).__mro__}
+    responses = [getattr(each, "response", None) for each in chain]
+    codes = [getattr(response, "status_code", None) for response in responses]
+    return kinds, next((code for code in codes if isinstance(code, int)), None), chain
 
 
 def explained(error: BaseException, place: Repository, act: str) -> UserError:
@@ -127,20 +176,16 @@ def explained(error: BaseException, place: Repository, act: str) -> UserError:
     s3prl_sb.errors.UserError
         The error itself if it is one.
     """
-    chain = list(_chain(error))
     if isinstance(error, UserError):
         return error
-    kinds = {kind.__name__ for each in chain for kind in type(each).__mro__}
-    responses = [getattr(each, "response", None) for each in chain]
-    codes = [getattr(response, "status_code", None) for response in responses]
-    code = next((code for code in codes if isinstance(code, int)), None)
+    kinds, code, chain = _facts(error)
     if "OfflineModeIsEnabled" in kinds or offline():
         return HubError(_offline(place, act))
     text = _by_code(code, kinds, place, act)
-    if text is None and code is None and kinds & {"ValueError", "HFValidationError"}:
+    if text is None and not kinds & NETWORK:
         text = f"'{place}' cannot be {'read' if act == 'read' else 'written'}: "
-        text += _reason(chain)
-    if text is None:
+        text += f"{_reason(chain)}."
+    elif text is None:
         text = (
             f"The hub, {_host()}, cannot be reached: {_reason(chain)}. Check the "
             "network, the proxy and\nHF_ENDPOINT, and run it again: what has arrived "

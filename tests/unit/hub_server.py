@@ -13,6 +13,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import pytest
+
 LARGE = re.compile(r"\.(ckpt|pt|safetensors)$")
 
 
@@ -29,7 +31,7 @@ class Hub:
         self.repos, self.blobs = {}, {}
         self.tokens, self.readers = {"hf_writer": "anna"}, set()
         self.faults, self.requests, self.hook = [], [], None
-        self.lock = threading.RLock()
+        self.lock, self.closed = threading.RLock(), False
         owner = self
 
         class Handler(_Handler):
@@ -49,6 +51,8 @@ class Hub:
         return sum(m == method and bool(re.search(pattern, p)) for m, p in self.requests)
 
     def close(self):
+        """Ends the server; connections that are still open get no answer."""
+        self.closed = True
         self.http.shutdown()
         self.http.server_close()
 
@@ -88,7 +92,7 @@ def described(path, data):
     entry = {"type": "file", "path": path, "size": len(data), "oid": oid(data)}
     if LARGE.search(path):
         sha = hashlib.sha256(data).hexdigest()
-        entry["lfs"] = {"oid": sha, "size": len(data), "pointerSize": 130}
+        entry["lfs"] = {"oid": sha, "sha256": sha, "size": len(data), "pointerSize": 130}
     return entry
 
 
@@ -119,6 +123,9 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         self.body = self.rfile.read(length) if length else self._chunks()
         hub = self.hub
+        if hub.closed:
+            self.close_connection = True
+            return None
         hub.requests.append((self.command, path))
         if hub.hook:
             hub.hook(self.command, path)
@@ -321,7 +328,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.blobs.setdefault(sha, data)
         return self._send(
             302,
-            Location=f"{self.hub.url}/lfs/{sha}",
+            # Another host, as the hub's files are on one.
+            Location=f"{self.hub.url}/lfs/{sha}".replace("127.0.0.1", "localhost"),
             X_Linked_Etag=f'"{sha}"',
             X_Linked_Size=str(len(data)),
             X_Repo_Commit=commit,
@@ -335,3 +343,31 @@ class _Handler(BaseHTTPRequestHandler):
             data, code = data[start : last + 1], 206
             headers["Content_Range"] = f"bytes {start}-{last}/{whole}"
         return self._send(code, data, ETag=etag, Accept_Ranges="bytes", **headers)
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A hub, which ``huggingface_hub`` uses with an empty cache and Anna's token."""
+    from huggingface_hub import constants
+
+    server = Hub()
+    for name in ("S3PRL_SB_OFFLINE", "HF_HUB_OFFLINE", "HF_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_TOKEN", "hf_writer")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", server.url)
+    template = f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    use_cache(tmp_path / "hub cache", monkeypatch)
+    yield server
+    server.close()
+
+
+def use_cache(folder, monkeypatch):
+    """Uses another folder for what is downloaded, as on another machine."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(folder / "token"))
+    return folder
