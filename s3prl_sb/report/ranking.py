@@ -88,7 +88,7 @@ class Worst(NamedTuple):
         What the first ones have, for people.
     metric : str
         Metric that they are ranked by; "" if the rows themselves decide.
-    faulty, count : int
+    faulty, total : int
         Number of examples with a fault, and of all.
     examples : list of Ranked
         The worst first.
@@ -98,7 +98,7 @@ class Worst(NamedTuple):
     by: str
     metric: str
     faulty: int
-    count: int
+    total: int
     examples: Sequence[Ranked]
 
 

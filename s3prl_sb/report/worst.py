@@ -84,7 +84,7 @@ def section(run: Run, options: Options) -> Section | None:
     found = worst(run, options.worst)
     if found is None:
         return None
-    blocks = [Prose(_lead(found))]
+    blocks: list[Block] = [Prose(_lead(found))]
     if found.examples:
         blocks += SHOWN.get(found.kind.name, _tables)(found, options)
     return Section(f"Worst {found.kind.noun}", f"worst-{found.kind.name}", blocks)
@@ -93,17 +93,17 @@ def section(run: Run, options: Options) -> Section | None:
 def _lead(found: Worst) -> str:
     """Returns the sentence above the examples."""
     kind, examples = found.kind, found.examples
-    noun = kind.noun if found.count != 1 else kind.noun.removesuffix("s")
+    noun = kind.noun if found.total != 1 else kind.noun.removesuffix("s")
     if not examples:
-        return f"Nothing is wrong in {count(found.count)} {noun}."
+        return f"Nothing is wrong in {count(found.total)} {noun}."
     first = f"those with the {found.by} first"
-    if found.faulty == found.count:
+    if found.faulty == found.total:
         several = (
-            f"The {len(examples)} worst of " if len(examples) < found.count else ""
+            f"The {len(examples)} worst of " if len(examples) < found.total else ""
         )
-        return f"{several}{count(found.count)} {noun}, {first}."
+        return f"{several}{count(found.total)} {noun}, {first}."
     have = "has an error" if found.faulty == 1 else "have errors"
-    lead = f"{count(found.faulty)} of {count(found.count)} {noun} {have}"
+    lead = f"{count(found.faulty)} of {count(found.total)} {noun} {have}"
     if len(examples) == found.faulty:
         return f"{lead}, {first}." if found.faulty > 1 else f"{lead}."
     return f"{lead}; {len(examples)} are here, {first}."
@@ -143,7 +143,8 @@ def _words(found, each):
 
 def _tables(found: Worst, options: Options) -> list[Block]:
     """Returns the rows of the examples as a table, or as one for each kind of fault."""
-    kind, blocks = found.kind, []
+    kind = found.kind
+    blocks: list[Block] = []
     titles = SIDES.get(kind.name, {"": ""})
     for side, caption in titles.items():
         chosen = [

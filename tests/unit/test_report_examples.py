@@ -148,7 +148,7 @@ def test_measures_decide_where_there_are_some(run_of):
     found = worst.worst(run, 10)
     assert [each.row["id"] for each in found.examples] == ["a", BAD]
     assert [each.words for each in found.examples] == ["100.00 %", "25.00 %"]
-    assert found.by == "worst WER" and found.faulty == 2 and found.count == 3
+    assert found.by == "worst WER" and found.faulty == 2 and found.total == 3
     assert "WER 25.00 %" in html_of(run)
 
 
