@@ -45,6 +45,7 @@ ROOMS = (
     ("startup",),
     ("brains",),
     ("inference",),
+    ("sharing",),
     ("engines",),
     ("analysis", "plotting", "scoring", "benchmark"),
     ("commands",),

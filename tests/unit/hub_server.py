@@ -48,7 +48,9 @@ class Hub:
 
     def count(self, method, pattern):
         """Number of requests of a kind so far."""
-        return sum(m == method and bool(re.search(pattern, p)) for m, p in self.requests)
+        return sum(
+            m == method and bool(re.search(pattern, p)) for m, p in self.requests
+        )
 
     def close(self):
         """Ends the server; connections that are still open get no answer."""
@@ -92,7 +94,12 @@ def described(path, data):
     entry = {"type": "file", "path": path, "size": len(data), "oid": oid(data)}
     if LARGE.search(path):
         sha = hashlib.sha256(data).hexdigest()
-        entry["lfs"] = {"oid": sha, "sha256": sha, "size": len(data), "pointerSize": 130}
+        entry["lfs"] = {
+            "oid": sha,
+            "sha256": sha,
+            "size": len(data),
+            "pointerSize": 130,
+        }
     return entry
 
 
@@ -321,7 +328,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._json({}, 404, X_Error_Code="RevisionNotFound")
         data = repo.files(commit).get(path)
         if data is None:
-            return self._json({}, 404, X_Error_Code="EntryNotFound", X_Repo_Commit=commit)
+            headers = {"X_Error_Code": "EntryNotFound", "X_Repo_Commit": commit}
+            return self._json({}, 404, **headers)
         if not LARGE.search(path):
             return self._send_file(data, f'"{oid(data)}"', X_Repo_Commit=commit)
         sha = hashlib.sha256(data).hexdigest()

@@ -77,7 +77,8 @@ def test_what_is_no_name(text):
 
 
 def test_loads_the_same_model(exported, wav, hub):  # noqa: F811
-    commit = hub.put("anna/ks", {**files_of(exported), "notes.md": b"", "big.bin": b"x"})
+    others = {"notes.md": b"", "big.bin": b"x"}
+    commit = hub.put("anna/ks", {**files_of(exported), **others})
     here = load(exported).classify_file(wav)
     for model in (
         load("anna/ks"),
@@ -174,8 +175,9 @@ def test_code_is_not_run_unasked(hub, tmp_path, wav, monkeypatch, capsys):  # no
     exported = own_export(tmp_path, canary)
     canary.unlink(missing_ok=True)
     first = hub.put("anna/own", files_of(exported))
+    words = f"(?s)my_head.py.*s3prl-sb trust .*{first}"
     for attempt in (load, Classifier.from_hparams):
-        with pytest.raises(TrustError, match=rf"(?s)my_head.py.*s3prl-sb trust .*{first}"):
+        with pytest.raises(TrustError, match=words):
             attempt("anna/own")
     assert not canary.exists()
     load("anna/own", trust=True)
