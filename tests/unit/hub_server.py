@@ -24,7 +24,8 @@ class Hub:
     ``tokens`` are {token: user} that may write; ``readers`` are tokens that may read.
     ``faults`` is a list of (method, pattern of the path, code): each answers one
     request. ``requests`` lists (method, path). ``hook`` is called with both before the
-    answer. ``blobs`` are the contents that arrived, by SHA-256.
+    answer; there is none if it returns something. ``blobs`` are the contents that
+    arrived, by SHA-256.
     """
 
     def __init__(self):
@@ -134,8 +135,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return None
         hub.requests.append((self.command, path))
-        if hub.hook:
-            hub.hook(self.command, path)
+        if hub.hook and hub.hook(self.command, path):
+            self.close_connection = True
+            return None
         for fault in list(hub.faults):
             method, pattern, code = fault
             if method == self.command and re.search(pattern, path):
