@@ -240,7 +240,7 @@ def _results(results):
     rows = [["metric", "value", f"{level} % interval"]]
     for name, value, bounds in _metrics(results):
         shown = [quantities.measure(name, x) for x in (value, *(bounds or ()))]
-        rows.append([name, shown[0], " to ".join(shown[1:]) or "–"])
+        rows.append([_plain(name), shown[0], " to ".join(shown[1:]) or "–"])
     lines = [columns.as_markdown(rows, right=[1])]
     intervals = results.get("intervals") or {}
     if intervals:
