@@ -7,7 +7,6 @@ Authors
 
 from pathlib import Path
 
-TABLES = ("metric", "A", "B", "B - A", "interval", "opposite", "better")
 TOP = 10
 
 
@@ -111,5 +110,7 @@ def main(arguments):
         header, *rows = shown.numbers()
         print(csv_text(header, rows), end="")
     else:
-        print(shown.as_markdown() if arguments.format == "markdown" else shown.as_text())
+        print(
+            shown.as_markdown() if arguments.format == "markdown" else shown.as_text()
+        )
     return 0
