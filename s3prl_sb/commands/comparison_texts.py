@@ -261,8 +261,8 @@ class Shown:
         units = _plural(comparison.unit, 2)
         return [
             *notes,
-            f"Interval: paired bootstrap over {units}, {comparison.resamples} draws. p: "
-            "twice the share of the draws on the other side of zero. Both are about "
+            f"Interval: paired bootstrap over {units}, {comparison.resamples} draws. "
+            "p: twice the share of the draws on the other side of zero. Both are about "
             "this test set, not about other seeds.",
         ]
 
