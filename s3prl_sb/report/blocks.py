@@ -182,7 +182,7 @@ class Grid(NamedTuple):
         sort = ""
         if cell.key is not None or isinstance(key, float | int):
             key = "" if isinstance(key, float) and math.isnan(key) else key
-            sort = Markup(' data-sort="{}"').format(key)
+            sort = Markup(' data-sort="{}"').format(shown(key))
         tag = Markup('th scope="row"' if column == 0 else "td")
         kind = self._kind(column) or _width(cell.content)
         return Markup("<{}{}{}>{}</{}>").format(
