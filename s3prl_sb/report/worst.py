@@ -15,9 +15,11 @@ from s3prl_sb.report import timeline_files
 from s3prl_sb.report.alignment import Aligned, Compared, Legend
 from s3prl_sb.report.blocks import Block, Cell, Grid, Options, Prose, Section, joined
 from s3prl_sb.report.escaping import shown
+from s3prl_sb.report.example_kinds import Row, number, title
 from s3prl_sb.report.gathered import Run
-from s3prl_sb.report.ranking import Ranked, Row, Worst, number, title, unit_of, worst
-from s3prl_sb.report.timelines import Key, Lane, Track, within, worst_window
+from s3prl_sb.report.lanes import Lane, within, worst_window
+from s3prl_sb.report.ranking import Ranked, Worst, unit_of, worst
+from s3prl_sb.report.timelines import Key, Track
 from s3prl_sb.terminal.quantities import count, is_share, measure
 
 TIMELINES = 3  # most timelines of a run
@@ -31,7 +33,7 @@ LISTS = ("test", "documents")  # manifests with what a run was tested on
 
 
 class Example(NamedTuple):
-    """An example: its id, facts about it, and what there is to see.
+    """Example with its id, facts about it, and its content.
 
     Arguments
     ---------
@@ -40,7 +42,7 @@ class Example(NamedTuple):
     facts : list of str
         Short texts beside it.
     blocks : list of Block
-        What is below.
+        Content below its title.
 
     Example
     -------
@@ -178,7 +180,7 @@ def grid(examples: Sequence[Ranked], caption: str) -> Grid:
     examples : list of Ranked
         Examples of one kind.
     caption : str
-        What they are.
+        Title of the table.
 
     Returns
     -------

@@ -14,8 +14,8 @@ from s3prl_sb.dataio.rttm import write_rttm
 from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.report import before_after, ranking, reconstructions, waveforms, worst
 from s3prl_sb.report.blocks import Options
+from s3prl_sb.report.example_kinds import KINDS, kind_of
 from s3prl_sb.report.gathered import Run
-from s3prl_sb.report.ranking import KINDS, kind_of
 
 BAD = "</script><img src=x onerror=alert(1)>"
 TABLES = {
