@@ -13,7 +13,16 @@ from markupsafe import Markup
 from s3prl_sb.errors import UserError
 from s3prl_sb.report import timeline_files
 from s3prl_sb.report.alignment import Aligned, Compared, Legend
-from s3prl_sb.report.blocks import Block, Cell, Grid, Options, Prose, Section, joined
+from s3prl_sb.report.blocks import (
+    Block,
+    Cell,
+    Figures,
+    Grid,
+    Options,
+    Prose,
+    Section,
+    joined,
+)
 from s3prl_sb.report.escaping import shown
 from s3prl_sb.report.example_kinds import Row, number, title
 from s3prl_sb.report.gathered import Run
@@ -125,17 +134,17 @@ def _texts(found: Worst, options: Options) -> list[Block]:
         ]
         for column in ("slots", "entities"):
             if f"reference_{column}" in row:
-                sides = (
-                    row[f"{side}_{column}"] for side in ("reference", "prediction")
-                )
-                true_slots, found_slots = (side or "none" for side in sides)
-                words = f"{column}: {true_slots} · found: {found_slots}"
-                parts.append(Prose(words))
+                sides = {"true": "reference", "found": "prediction"}
+                facts = [
+                    (f"{word} {column}", row[f"{side}_{column}"] or "none")
+                    for word, side in sides.items()
+                ]
+                parts.append(Figures(facts))
         if place < options.audio:
             parts += listened(each.part, row["id"])
-        facts = [_words(found, each)] if each.words else []
+        value = [_words(found, each)] if each.words else []
         errors = aligned.sentence().partition(":")[0]
-        blocks.append(Example(row["id"], [*facts, errors], parts))
+        blocks.append(Example(row["id"], [*value, errors], parts))
     return blocks
 
 
