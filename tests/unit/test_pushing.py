@@ -181,6 +181,7 @@ def test_a_hostile_home(hub, tmp_path, monkeypatch):  # noqa: F811
         },
         identity={"files": {f"{home}/x.txt": "1", "/elsewhere/geheim/x.txt": "2"}},
     )
+    (run / "measures.json").write_text('{"items": ["geheim/patient-1"]}')
     monkeypatch.chdir(home)
     monkeypatch.setattr("s3prl_sb.inference.exporting._check_weights", lambda run: None)
     exported = export(run, home / "exported")
@@ -194,7 +195,7 @@ def test_a_hostile_home(hub, tmp_path, monkeypatch):  # noqa: F811
     assert settings["data_folder"] == "speech commands"
     assert settings["upstream"] == "mine.yaml:tiny" and settings["windows"] == "data"
     assert files["upstream_source.pt"] == b"stands for a checkpoint"
-    checksums.verify(exported)
+    assert "measures.json" in checksums.verify(exported)
 
 
 def test_code_with_a_folder_of_this_machine(hub, tmp_path, monkeypatch):  # noqa: F811
