@@ -33,6 +33,7 @@ from s3prl_sb.commands import (
     pack,
     plot,
     predict,
+    push,
     report,
     run,
     submit,
@@ -167,6 +168,14 @@ VERBS = {
         "make a finished run loadable elsewhere",
         "Makes a folder with all that inference needs: "
         "s3prl_sb.inference.load(FOLDER), or s3prl-sb predict FOLDER a.wav.",
+        has_trust=True,
+    ),
+    "push": Verb(
+        push,
+        "put an export on the Hugging Face hub, with a model card",
+        "Makes the card from results.json and sends the export, without paths of this "
+        "machine: s3prl_sb.inference.load(NAME), or s3prl-sb predict NAME a.wav, take "
+        "it back. Log in with `hf auth login` first. Killed and run again, it resumes.",
         has_trust=True,
     ),
     "predict": Verb(

@@ -94,7 +94,7 @@ class Tracker(TrainLogger):
         **options: Any,
     ):
         self.folder = Path(folder) / "loggers"
-        self.settings = {key: plain(value) for key, value in settings.items()}
+        self.settings = plain(settings)
         self.every = every
         self.names = {"project": project, "name": name, "group": group}
         self.options = options
@@ -320,24 +320,30 @@ def plain(value: Any) -> Any:
     Returns
     -------
     object
-        Numbers, texts, lists and dicts; a text for anything else.
+        Numbers, texts, lists and dicts; without anything else that these hold.
 
     Example
     -------
-    >>> plain({"lr": 0.1, "data": ["https://me:secret@host/a"]})
+    >>> plain({"lr": 0.1, "data": ["https://me:secret@host/a"], "object": object()})
     {'lr': 0.1, 'data': ['https://***@host/a']}
     """
     if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
+        kept = {str(k): inner for k, inner in value.items() if _is_plain(inner)}
+        return {key: plain(inner) for key, inner in kept.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(inner) for inner in value]
+        return [plain(inner) for inner in value if _is_plain(inner)]
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, numbers.Integral):
-        return int(value)  # also of ruamel.yaml, which has its own classes
+        return int(value)  # ruamel.yaml has its own classes
     if isinstance(value, numbers.Real):
         return float(value)
     return without_secrets(str(value))
+
+
+def _is_plain(value):
+    kinds = (Mapping, list, tuple, str, numbers.Real)  # a flag is a number
+    return value is None or isinstance(value, kinds)
 
 
 def _numbers(facts):

@@ -188,7 +188,7 @@ def _quiet(pairs: Sequence[Pair], between: str) -> list[Pair | str]:
         if not is_equal:
             parts += run
             continue
-        equal = [true for true, _ in run]
+        equal = [true for true, _ in run if true is not None]
         if len(run) > longest:
             equal[end:-end] = [f" [… {len(run) - 2 * end} more …] "]
         parts.append(between.join(equal))

@@ -16,9 +16,9 @@ from markupsafe import Markup
 from s3prl_sb.errors import UserError
 from s3prl_sb.report.blocks import Block, Options, Prose, Section, joined
 from s3prl_sb.report.gathered import Run
-from s3prl_sb.report.ranking import PREDICTIONS, number, worst
+from s3prl_sb.report.ranking import PREDICTIONS, number, title, worst
 from s3prl_sb.report.timelines import Track
-from s3prl_sb.report.worst import Example, record_of, title
+from s3prl_sb.report.worst import Example, record_of
 from s3prl_sb.terminal.quantities import measure
 
 INDEX = "examples/index.json"

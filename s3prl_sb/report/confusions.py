@@ -367,7 +367,7 @@ def _zoom(names):
 def _numbers(place):
     """Returns the layer with the counts in the cells."""
     centre = {side: {**place[side], "field": side} for side in ("x", "y")}
-    light = {"test": "datum.share > 45", "value": color("back")}
+    light = {"test": "datum.share > 60", "value": color("back")}
     return {
         "mark": {"type": "text", "fontSize": 10, "clip": True},
         "encoding": {

@@ -115,7 +115,7 @@ def of_benchmark(table: Table, name: str = "", published: bool = False) -> Secti
     ):
         found.append(_block(table, lines, tasks, suite(key).title))
     has_interval = any(
-        score.interval for s in table.setups.values() for score in s.scores()
+        score.interval for s in table.setups.values() for score in s.scores
     )
     lines = notes.of_table(values, published)
     found.append(Notes([*lines, *([INTERVALS] if has_interval else [])]))
@@ -176,7 +176,7 @@ def _number(setup, metric, text, best):
     if values is None:
         key = setup.key if setup.runs else ""
         return Cell(Link(text, key), "")
-    score = next((s for s in setup.scores() if s.name == metric.key), None)
+    score = next((s for s in setup.scores if s.name == metric.key), None)
     mean, _, rest = text.partition(" ")
     interval = score.ends() if score else ""
     is_best = values["mean"] == best
@@ -229,7 +229,7 @@ def _runs_of_task(task, setups):
 
 
 def _own(run):
-    return Setup(run.task, run.upstream, run.name, [run]).scores()
+    return Setup(run.task, run.upstream, run.name, [run]).scores
 
 
 def _typed(text):

@@ -17,9 +17,13 @@ from s3prl_sb.metrics.transcription import edits
 from s3prl_sb.report.alignment import tokens
 from s3prl_sb.report.gathered import Run
 from s3prl_sb.runs.suite_tasks import metrics_of
-from s3prl_sb.terminal.quantities import is_share, measure
+from s3prl_sb.terminal.quantities import count, is_share, measure
 
 PREDICTIONS = "predictions.csv"
+LARGEST = 100_000_000  # bytes of predictions that are searched
+#: Abbreviations in the names of columns and metrics.
+SHORT = {name.lower(): name for name in "ID DER WER CER PER EER cpWER tcpWER F1 MCD F0 "
+         "PESQ STOI SI SDR LM".split()}  # fmt: skip
 Row = Mapping[str, str]
 Keys = tuple[float, ...]
 
@@ -60,7 +64,7 @@ class Kind(NamedTuple):
         Function of a row and the unit of texts that returns what it is ranked by, or
         None for an example without a fault.
     by : str
-        What that is, for people.
+        What the first ones have, for people.
     sides : str, optional
         Column of two kinds of faults, each of which has a list of its own.
     """
@@ -81,8 +85,10 @@ class Worst(NamedTuple):
     kind : Kind
         What they are.
     by : str
-        What they are ranked by, for people.
-    faulty, count : int
+        What the first ones have, for people.
+    metric : str
+        Metric that they are ranked by; "" if the rows themselves decide.
+    faulty, total : int
         Number of examples with a fault, and of all.
     examples : list of Ranked
         The worst first.
@@ -90,9 +96,21 @@ class Worst(NamedTuple):
 
     kind: Kind
     by: str
+    metric: str
     faulty: int
-    count: int
+    total: int
     examples: Sequence[Ranked]
+
+
+def title(column: str) -> str:
+    """Returns the name of a column or a metric for people.
+
+    Example
+    -------
+    >>> title("si_sdr_improvement"), title("frame_accuracy")
+    ('SI SDR improvement', 'frame accuracy')
+    """
+    return " ".join(SHORT.get(word, word) for word in column.split("_"))
 
 
 def number(row: Row, column: str) -> float:
@@ -227,50 +245,74 @@ def _kind(name, columns, noun, keys, by, sides=None):
 
 
 KINDS = (
-    _kind("texts", "id reference prediction", "utterances", _texts, "error rate"),
-    _kind("labels", "id label prediction score", "utterances", _labels, "score"),
-    _kind("tags", "id labels prediction scores", "clips", _tags, "wrong labels"),
     _kind(
-        "trials", "id1 id2 label prediction score", "trials", _trials, "score", "label"
+        "texts", "id reference prediction", "utterances", _texts, "highest error rate"
     ),
     _kind(
-        "queries", "query document detected true", "pairs", _queries, "score", "true"
+        "labels", "id label prediction score", "utterances", _labels, "highest score"
     ),
-    _kind("scenes", "id twin der tcpwer", "scenes", _scenes, "mean error"),
+    _kind("tags", "id labels prediction scores", "clips", _tags, "most wrong labels"),
+    _kind(
+        "trials",
+        "id1 id2 label prediction score",
+        "trials",
+        _trials,
+        "score farthest on the wrong side",
+        "label",
+    ),
+    _kind(
+        "queries",
+        "query document detected true",
+        "pairs",
+        _queries,
+        "score farthest on the wrong side",
+        "true",
+    ),
+    _kind("scenes", "id twin der tcpwer", "scenes", _scenes, "highest mean error"),
     _kind(
         "speakers",
         "id der missed confusion",
         "recordings",
         _rising("der", "speech"),
-        "DER",
+        "highest DER",
     ),
     _kind(
         "events",
         "id onset_f1 event_f1",
         "recordings",
         _falling("onset_f1", 1.0),
-        "onset F1",
+        "lowest onset F1",
     ),
     _kind(
         "frames",
         "id frames frame_accuracy",
         "utterances",
         _falling("frame_accuracy", 1.0),
-        "frame accuracy",
+        "lowest frame accuracy",
     ),
-    _kind("sources", "id si_sdr seconds", "utterances", _falling("si_sdr"), "SI-SDR"),
+    _kind(
+        "sources",
+        "id si_sdr seconds",
+        "utterances",
+        _falling("si_sdr"),
+        "lowest SI-SDR",
+    ),
     _kind(
         "converted",
         "id speaker wav mel_l1",
         "utterances",
         _rising("mcd", "mel_l1"),
-        "MCD",
+        "highest MCD",
     ),
     _kind(
-        "phones", "id phone other error", "pairs of phones", _rising("error"), "error"
+        "phones",
+        "id phone other error",
+        "pairs of phones",
+        _rising("error"),
+        "highest error",
     ),
-    _kind("intents", "id score", "utterances", _intents, "wrong slots"),
-    _kind("values", "id", "utterances", _values, "absolute error"),
+    _kind("intents", "id score", "utterances", _intents, "most wrong slots"),
+    _kind("values", "id", "utterances", _values, "largest error"),
 )
 
 
@@ -300,14 +342,14 @@ def parts_of(run: Run) -> list[Run]:
     ] or [run]
 
 
-def worst(run: Run, count: int) -> Worst | None:
+def worst(run: Run, most: int) -> Worst | None:
     """Returns the worst examples of a run.
 
     Arguments
     ---------
     run : Run
         A run.
-    count : int
+    most : int
         Most examples; of trials and searches, of each kind of faults.
 
     Returns
@@ -316,32 +358,46 @@ def worst(run: Run, count: int) -> Worst | None:
         None without predictions.
     """
     parts = parts_of(run)
-    tables = [(part, part.table(PREDICTIONS) or []) for part in parts]
+    tables = [(part, _table(part, run)) for part in parts]
     kind = next((kind_of(rows) for _, rows in tables if rows), None)
     if kind is None:
         return None
-    by, values = _measured(parts, kind)
+    metric, values = _measured(parts, kind)
     found = []
     for part, rows in tables:
         if rows and kind_of(rows) is kind:
-            found += _ranked(part, rows, kind, values.get(str(part.folder)), by)
+            found += _ranked(part, rows, kind, values.get(str(part.folder)), metric)
     sides: dict[str, list[Ranked]] = {}
     for each in found:
         sides.setdefault(each.row[kind.sides] if kind.sides else "", []).append(each)
     chosen = [
         each
         for side in sorted(sides)
-        for each in heapq.nsmallest(count, sides[side], key=_place)
+        for each in heapq.nsmallest(most, sides[side], key=_place)
     ]
     total = sum(len(rows) for _, rows in tables)
-    return Worst(kind, by or kind.by, len(found), total, chosen)
+    by = f"worst {title(metric)}" if metric else kind.by
+    return Worst(kind, by, metric, len(found), total, chosen)
+
+
+def _table(part, run):
+    """Returns the predictions of a part of a run; none if they are too many."""
+    path = part.folder / PREDICTIONS
+    size = path.stat().st_size if path.is_file() else 0
+    if size > LARGEST:
+        run.note(
+            f"'{path}' has {count(size, 'B')}: its worst examples are not looked for, "
+            f"only those of up to {count(LARGEST, 'B')}."
+        )
+        return []
+    return part.table(PREDICTIONS) or []
 
 
 def _place(ranked):
     return tuple(-key for key in ranked.keys), str(list(ranked.row.values())[:2])
 
 
-def _ranked(part, rows, kind, values, by) -> Iterator[Ranked]:
+def _ranked(part, rows, kind, values, metric) -> Iterator[Ranked]:
     unit = unit_of(part)
     for row in rows:
         if None in row or None in row.values():  # of another length than the header
@@ -352,7 +408,10 @@ def _ranked(part, rows, kind, values, by) -> Iterator[Ranked]:
             words = ""
         else:
             value, weight = values.get(row.get("id"), (math.nan, 0.0))
-            keys, words = _by_value(by, value, weight, part), measure(by, float(value))
+            keys, words = (
+                _by_value(metric, value, weight, part),
+                measure(metric, float(value)),
+            )
             more = kind.keys(row, unit) if kind.name in ("labels", "intents") else None
             keys = keys and (*keys, *(more or ()))
         if keys is not None:

@@ -46,10 +46,10 @@ def rows_for(run: Run, kind: str, name: str) -> list[Lane]:
     """
     ending, read, key = FILES[kind]
     files = [run.once(f"{side}.{ending}", read) or {} for side in SIDES]
-    sides = [timelines.get(key(name), []) for timelines in files]
+    true, found = (timelines.get(key(name), []) for timelines in files)
     if kind == "frames":
-        return labelled(*(segments_of(items, "event") for items in sides))
-    return rows_of(*sides)
+        return labelled(segments_of(true, "event"), segments_of(found, "event"))
+    return rows_of(true, found)
 
 
 def _rttm(path):

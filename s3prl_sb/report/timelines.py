@@ -234,14 +234,14 @@ def rows_of(true: Timeline, found: Timeline) -> list[Lane]:
     found = [renamed(item, names) for item in found]
     rows = []
     for kind, name in lanes([*true, *found]):
-        sides = (
+        ours, theirs = (
             [
                 (item.label if kind == "word" else "", item.start, item.stop)
                 for item in in_lane(items, (kind, name))
             ]
             for items in (true, found)
         )
-        rows.append(Lane(HEADINGS[kind] + (name or "unknown"), *sides, kind=kind))
+        rows.append(Lane(HEADINGS[kind] + (name or "unknown"), ours, theirs, kind))
     if any(item.type == "speaker" for item in [*true, *found]):
         wrong = errors(_turns(true), _turns(found))
         last = sum(row.kind == "speaker" for row in rows)

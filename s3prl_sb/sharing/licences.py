@@ -129,7 +129,9 @@ def decided(
         return _entry(licence)
     if not is_free(terms.licence) and not is_accepted:
         restricted = is_restricted(terms.licence)
-        known = f"restricts their use: {terms.licence}" if restricted else "is not known"
+        known = (
+            f"restricts their use: {terms.licence}" if restricted else "is not known"
+        )
         raise LicenceError(
             f"This export holds weights of the upstream '{terms.upstream}', whose "
             f"licence {known}. Read it, and give\n{FLAG} if it lets you pass them on, "
@@ -151,4 +153,3 @@ def _entry(licence):
     if licence.lower() in KNOWN:
         return {"license": licence.lower()}
     return {"license": "other", "license_name": re.sub(r"\W+", "-", licence).lower()}
-
