@@ -15,7 +15,12 @@ from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.distributed import share
 from s3prl_sb.brains.timeline_plot import timeline
 from s3prl_sb.dataio.rttm import write_rttm, write_uem
-from s3prl_sb.dataio.speaker_activity import UNKNOWN, decide, segments
+from s3prl_sb.dataio.speaker_activity import (
+    PROBABILITIES,
+    UNKNOWN,
+    decide,
+    segments,
+)
 from s3prl_sb.lobes.heads.pooling import frame_mask
 from s3prl_sb.lobes.permutation_invariant import permutation_invariant_bce
 from s3prl_sb.metrics.contributions import Entry, ratio
@@ -24,6 +29,8 @@ from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.csv_files import write_csv
 from s3prl_sb.storage.file_names import file_stem
+from s3prl_sb.storage.parts import Part
+from s3prl_sb.storage.tensor_files import write_safetensors
 from s3prl_sb.terminal.quantities import measure
 
 COLLAR = 0.25  # seconds on both sides, as in NIST's evaluations
@@ -166,7 +173,7 @@ class DiarizationBrain(SSLBrain):
         ]
 
     def write_predictions(self):
-        """Writes ``predictions.csv``, RTTM and UEM files, and timelines."""
+        """Writes ``predictions.csv``, RTTM and UEM files, probabilities, timelines."""
         folder = Path(self.hparams.output_folder)
         rows, rates = [], {}
         columns = ["missed", "false_alarm", "confusion", "speech"]
@@ -184,6 +191,7 @@ class DiarizationBrain(SSLBrain):
         write_rttm({n: self.hypotheses[n] for n in names}, folder / "hyp.rttm")
         write_rttm({n: self.seen[n]["segments"] for n in names}, folder / "ref.rttm")
         write_uem({n: scored(self.seen[n]) for n in names}, folder / "ref.uem")
+        self._write_probabilities(folder / PROBABILITIES)
         (folder / "timelines").mkdir(exist_ok=True)
         heading = plots.heading(self, {})
         for name in sorted(names, key=lambda n: (-rates[n], n))[:TIMELINES]:
@@ -195,6 +203,14 @@ class DiarizationBrain(SSLBrain):
                 title=f"{heading} · {name}, DER {measure('der', rates[name])}",
                 regions=self.seen[name]["regions"],
             )
+
+    def _write_probabilities(self, path):
+        """Writes the probabilities of each recording, [frames, speakers]."""
+        tensors = {n: torch.from_numpy(p) for n, p in self.probabilities.items()}
+        tensors = {n: tensor.contiguous() for n, tensor in tensors.items()}
+        with Part(path) as part:
+            write_safetensors(part.path, tensors, {"frame_shift": self.shift})
+            part.publish()
 
     def interface(self):
         """Returns a diarizer with the chosen threshold and median."""

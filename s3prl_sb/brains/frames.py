@@ -230,9 +230,14 @@ class FrameBrain(SSLBrain):
         self.plot_confusions(folder / "confusion_matrix.png")
 
     def plot_confusions(self, path):
-        """Plots which labels are confused, into a PNG file."""
+        """Plots which labels are confused, into a PNG file, and writes the counts into
+        ``confusions.csv`` beside it."""
         counts = confusion_matrix(*self.joined(), len(self.labels))
         plots.confusion_matrix(path, counts, self.labels, plots.heading(self))
+        pairs = counts.nonzero().tolist()
+        rows = [[self.labels[t], self.labels[p], int(counts[t, p])] for t, p in pairs]
+        header = ["label", "prediction", "frames"]
+        write_csv(path.with_name("confusions.csv"), header, rows)
 
     def _rate(self, name):
         """Returns the share of right labels in an utterance, of those that count; None

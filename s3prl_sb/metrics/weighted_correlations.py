@@ -15,6 +15,8 @@ from scipy import sparse, stats
 from s3prl_sb.metrics.weighted_ranks import passed_sums
 from s3prl_sb.metrics.weighted_sums import Array, Weighted, over
 
+DIGITS = 10  # decimals of means that are ranked: other weights round them otherwise
+
 
 def pearson(x: Array, y: Array, groups: Array | None = None) -> Weighted:
     """Returns Pearson's correlation, 0 if a side is constant.
@@ -70,7 +72,8 @@ def spearman(x: Array, y: Array, groups: Array | None = None) -> Weighted:
 
     def of(weights):
         there, *sides = means(weights)
-        ranks = [stats.rankdata(np.where(there, s, np.inf), axis=0) for s in sides]
+        sides = [np.where(there, side.round(DIGITS), np.inf) for side in sides]
+        ranks = [stats.rankdata(side, axis=0) for side in sides]
         return _correlation(there.astype(float), *ranks)
 
     return Weighted(of)
