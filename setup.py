@@ -13,6 +13,8 @@ VERSION = re.search(
 # What each extra is for. `all` is everything but the clients of clouds.
 EXTRAS = {
     "demo": ["espeakng-loader>=0.2"],  # speaks the toy corpora
+    # make docs: the site, its pages in Markdown, its theme without foreign files.
+    "docs": ["sphinx>=8.1", "myst-parser>=4", "furo>=2025.7.19"],
     "hdf5": ["h5py>=3.8"],  # s3prl-sb extract --format hdf5
     "hf": ["transformers>=4.57,<6"],  # the upstreams hf_*, of any id
     "kaldi": ["kaldiio>=2.17"],  # Kaldi's arks: features in and out

@@ -46,6 +46,7 @@ ROOMS = (
     ("startup",),
     ("brains",),
     ("inference",),
+    ("sharing",),
     ("engines",),
     ("analysis", "plotting", "scoring", "submission", "benchmark"),
     ("report",),

@@ -17,14 +17,15 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import dataclasses
 import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from s3prl_sb.metrics.measures import FILE, Measures, intervals_of
+from s3prl_sb.metrics.measure_intervals import intervals_of
+from s3prl_sb.metrics.measure_parts import together
+from s3prl_sb.metrics.measures import FILE, Measures
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,6 @@ def publish(
         return None
     others = [name for name in measures.names if not _agrees(measures, name, metrics)]
     if others:
-        kept = {n: e for n, e in measures.entries.items() if n not in others}
         own = [name for name in others if _is_another(measures, name, metrics)]
         if own:
             logger.warning(
@@ -77,11 +77,35 @@ def publish(
                 "intervals. Does the Brain override stage_stats, but not measures?",
                 ", ".join(own),
             )
-        measures = dataclasses.replace(measures, entries=kept)
+        measures = measures.without(others)
     if not measures.names:
         return None
     measures.write(folder)
     return intervals_of(measures)
+
+
+def intervals_of_parts(
+    folders: Mapping[str, Path], groups: Mapping[str, str]
+) -> dict[str, Any] | None:
+    """Returns the intervals of means over the parts of a run, such as folds.
+
+    Arguments
+    ---------
+    folders : dict of str to pathlib.Path
+        Names of the parts to their folders.
+    groups : dict of str to str
+        See :func:`s3prl_sb.metrics.measure_parts.together`.
+
+    Returns
+    -------
+    dict or None
+        ``intervals`` for ``results.json``; None if a part has no measures.
+    """
+    parts = {name: Measures.read(folder) for name, folder in folders.items()}
+    every = {name: each for name, each in parts.items() if each is not None}
+    if len(every) < len(parts):
+        return None
+    return intervals_of(Measures(**together(every, groups)))
 
 
 def _is_another(measures, name, metrics):

@@ -70,7 +70,7 @@ def contributions(scores: SceneScores) -> dict[str, Entry]:
             "kind": "mean_of",
             "terms": terms,
             "complement": [part for part in terms if part in ERRORS],
-            "least": 0.0,
+            "parameters": {"least": 0.0},
         }
     return entries
 

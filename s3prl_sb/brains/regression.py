@@ -259,11 +259,9 @@ def entry_of(
     """
     if name == "mse" and groups is None:
         return mean((predicted - true).square())
-    kind = {"mse": "mse", "lcc": "pearson", "srcc": "spearman"}[name]
-    sides = {"x": predicted.tolist(), "y": true.tolist()}
-    if groups is None:
-        return {"kind": kind, **sides}
-    return {"kind": f"group_{kind}", **sides, "groups": groups}
+    kind = {"mse": "group_mse", "lcc": "pearson", "srcc": "spearman"}[name]
+    entry = {"kind": kind, "x": predicted.tolist(), "y": true.tolist()}
+    return entry if groups is None else {**entry, "groups": groups}
 
 
 def regression_splits(hparams, values=("value",)):

@@ -71,7 +71,7 @@ def read(
     code = folder if code is None else code
     asks = asks or path  # for a run in a temporary export, the run asks
     with naming(asks, WHAT), trusting(trust):
-        foreign = _foreign(entries, code)
+        foreign = foreign_parts(entries, code)
         if foreign:
             require(asks, foreign)
             hparams = _by_hyperpyyaml(entries, overrides, code, path)
@@ -84,7 +84,7 @@ def read(
     for name in FETCHING:
         kwargs.pop(name, None)
     model = model_class(modules=modules, hparams=hparams, **kwargs)
-    check_all_loaded(model, _loadables(entries), folder)
+    check_all_loaded(model, loadables_of(entries), folder)
     return model
 
 
@@ -123,19 +123,42 @@ def _overrides(overrides):
     return dict(overrides or {})
 
 
-def _loadables(entries):
-    """Returns the modules whose weights an export claims to have."""
+def loadables_of(entries):
+    """Returns the modules whose weights an export claims to have.
+
+    Arguments
+    ---------
+    entries : dict
+        Its ``hyperparams.yaml``, from ruamel.yaml's round-trip loader.
+
+    Returns
+    -------
+    list of str
+    """
     node = entries.get("pretrainer")
     loadables = node.get("loadables") if isinstance(node, dict) else None
     return list(loadables) if isinstance(loadables, dict) else []
 
 
-def _foreign(entries, code):
-    """Lists the parts of an export that are not data."""
+def foreign_parts(entries, code):
+    """Lists the parts of an export that are not data.
+
+    Arguments
+    ---------
+    entries : dict
+        See :func:`loadables_of`.
+    code : pathlib.Path
+        Folder of its user-defined modules.
+
+    Returns
+    -------
+    list of str
+        Descriptions of what would run; empty for most exports.
+    """
     document = Document(entries, KINDS, code)
     foreign = document.foreign([key for key in entries if key != "pretrainer"])
     # The pretrainer is never built: it must be the one that export() writes.
-    ours = yaml_of(pretrainer(_loadables(entries)))["pretrainer"]
+    ours = yaml_of(pretrainer(loadables_of(entries)))["pretrainer"]
     theirs = entries.get("pretrainer", ours)
     if plain(theirs) != plain(ours):
         foreign.append("a pretrainer of its own")
@@ -163,7 +186,7 @@ def _merged(node, changes):
 
 
 def _load_weights(modules, entries, folder):
-    for name in _loadables(entries):
+    for name in loadables_of(entries):
         if name not in modules:
             raise FileError(f"'{folder}' has weights of '{name}', and no such module.")
         path = folder / f"{name}.ckpt"

@@ -15,6 +15,22 @@ from s3prl_sb.loggers.tracker import STEP, Tracker
 COMPUTES = False
 #: Seconds to wait for the server at the start, and for the upload at the end.
 PATIENCE = 60
+#: Settings of wandb: it sends nothing of the machine and the code, and writes what it
+#: gets within a second, so that a kill does not lose more.
+SETTINGS = {
+    "console": "off",
+    "disable_code": True,
+    "disable_git": True,
+    "finish_timeout": PATIENCE,
+    "host": "-",
+    "init_timeout": PATIENCE,
+    "save_code": False,
+    "silent": True,
+    "x_disable_machine_info": True,
+    "x_disable_meta": True,
+    "x_save_requirements": False,
+    "x_transaction_log_flush_interval": 1.0,
+}
 
 
 def wandb() -> ModuleType:
@@ -61,6 +77,10 @@ class WandbLogger(Tracker):
     *args, **kwargs
         See :class:`~s3prl_sb.loggers.tracker.Tracker`. Options: ``entity``, ``tags``,
         ``notes`` and ``mode`` of ``wandb.init``.
+
+    Note
+    ----
+    wandb writes once a second: a kill loses the points of that second.
     """
 
     service, library = "wandb", staticmethod(wandb)
@@ -68,25 +88,16 @@ class WandbLogger(Tracker):
     def start(self):
         """Begins or continues the run, and returns it."""
         library = self.library()
-        quiet = library.Settings(
-            console="off",
-            disable_code=True,
-            disable_git=True,
-            finish_timeout=PATIENCE,
-            init_timeout=PATIENCE,
-            save_code=False,
-            silent=True,
-            x_disable_machine_info=True,
-            x_disable_meta=True,
-            x_save_requirements=False,
-        )
+        kind = library.Settings  # versions have different fields
+        fields = getattr(kind, "model_fields", SETTINGS)
+        settings = {k: v for k, v in SETTINGS.items() if k in fields}
         run = library.init(
             **{**self.names, **self.options},
             id=self.identity,
             resume="allow",
             dir=str(self.folder),
             config=self.settings,
-            settings=quiet,
+            settings=kind(**settings),
         )
         run.define_metric(STEP)
         run.define_metric("*", step_metric=STEP)
@@ -133,8 +144,8 @@ class TrackioLogger(Tracker):
 
     def start(self):
         """Begins or continues the run, and returns it."""
-        # Trackio knows a run by its name, so the name has a part of the id.
-        name = f"{self.names['name'] or 'run'} {self.identity[:8]}"
+        # Trackio knows a run by its name, which is also a path.
+        name = f"{self.names['name']} {self.identity[:8]}".replace("/", "-")
         names = {**self.names, "name": name}
         config = {key.lstrip("_"): value for key, value in self.settings.items()}
         with contextlib.redirect_stdout(io.StringIO()):
@@ -160,9 +171,9 @@ class TrackioLogger(Tracker):
         return {**shown, **heard}
 
     def finish_run(self, run):
-        """Ends the run; Trackio prints that it does."""
+        """Ends the run; Trackio prints that it does, and again at the exit."""
         with contextlib.redirect_stdout(io.StringIO()):
-            run.finish()
+            self.library().finish()
 
 
 SERVICES = {each.service: each for each in (WandbLogger, TrackioLogger)}

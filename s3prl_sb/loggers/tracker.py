@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from speechbrain.utils.distributed import main_process_only
 from speechbrain.utils.train_logger import TrainLogger
 
 from s3prl_sb.errors import without_secrets
@@ -57,7 +56,10 @@ class Tracker(TrainLogger):
     that is killed and run again continues the same run of the service, and no point is
     there twice. An error of the service is a warning, after which it gets nothing more.
 
-    A subclass has :meth:`start`, :meth:`send`, :meth:`finish` and :meth:`media`.
+    One of several processes has it, and no other one: its methods wait for nobody,
+    unlike those that SpeechBrain's ``main_process_only`` decorates.
+
+    A subclass has :meth:`start`, :meth:`send` and :meth:`media`.
 
     Arguments
     ---------
@@ -94,7 +96,7 @@ class Tracker(TrainLogger):
         **options: Any,
     ):
         self.folder = Path(folder) / "loggers"
-        self.settings = {key: plain(value) for key, value in settings.items()}
+        self.settings = plain(settings)
         self.every = every
         self.names = {"project": project, "name": name, "group": group}
         self.options = options
@@ -135,7 +137,6 @@ class Tracker(TrainLogger):
         self._end()
         self.identity = self.journal.begin(digest(self.settings))
 
-    @main_process_only
     def log_step(self, step: int, facts: Mapping[str, Any]) -> None:
         """Logs an update.
 
@@ -148,7 +149,6 @@ class Tracker(TrainLogger):
         """
         self._log("step", step, {f"{k}/step": v for k, v in _numbers(facts)})
 
-    @main_process_only
     def log_stats(
         self,
         stats_meta,
@@ -171,7 +171,6 @@ class Tracker(TrainLogger):
             }
             self._log("validation", stats_meta["steps"], values)
 
-    @main_process_only
     def log_weights(
         self, step: int, layers: Sequence[int], weights: Sequence[float]
     ) -> None:
@@ -203,8 +202,6 @@ class Tracker(TrainLogger):
         intervals: Mapping[str, Sequence[float]] | None = None,
     ) -> None:
         """Logs the results of a run, and ends it. The same results are logged once.
-
-        Call it in the main process only.
 
         Arguments
         ---------
@@ -320,24 +317,30 @@ def plain(value: Any) -> Any:
     Returns
     -------
     object
-        Numbers, texts, lists and dicts; a text for anything else.
+        Numbers, texts, lists and dicts; without anything else that these hold.
 
     Example
     -------
-    >>> plain({"lr": 0.1, "data": ["https://me:secret@host/a"]})
+    >>> plain({"lr": 0.1, "data": ["https://me:secret@host/a"], "object": object()})
     {'lr': 0.1, 'data': ['https://***@host/a']}
     """
     if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
+        kept = {str(k): inner for k, inner in value.items() if _is_plain(inner)}
+        return {key: plain(inner) for key, inner in kept.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(inner) for inner in value]
+        return [plain(inner) for inner in value if _is_plain(inner)]
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, numbers.Integral):
-        return int(value)  # also of ruamel.yaml, which has its own classes
+        return int(value)  # ruamel.yaml has its own classes
     if isinstance(value, numbers.Real):
         return float(value)
     return without_secrets(str(value))
+
+
+def _is_plain(value):
+    kinds = (Mapping, list, tuple, str, numbers.Real)  # a flag is a number
+    return value is None or isinstance(value, kinds)
 
 
 def _numbers(facts):

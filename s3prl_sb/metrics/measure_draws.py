@@ -10,7 +10,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -23,9 +23,21 @@ from s3prl_sb.metrics.weighted_sums import Array
 class Sampled(Protocol):
     """What is drawn, see :class:`s3prl_sb.metrics.measures.Measures`."""
 
-    items: Sequence[str]
-    units: Sequence | None
-    strata: Sequence[str] | None
+    @property
+    def items(self) -> Sequence[str]:
+        """Ids of the items."""
+
+    @property
+    def units(self) -> Sequence | None:
+        """Units of the items."""
+
+    @property
+    def strata(self) -> Sequence[str] | None:
+        """Strata of the items."""
+
+    @property
+    def shares(self) -> Mapping[str, float] | None:
+        """Shares of the strata in a metric; None: all the same."""
 
 
 class Stratum(NamedTuple):
@@ -37,13 +49,16 @@ class Stratum(NamedTuple):
         Indices of the items.
     numbers : numpy.ndarray or None
         Unit of each item, or pair of units [items, 2]; None: each item is one.
-    count : int
+    size : int
         Number of units.
+    share : float
+        Share in a metric.
     """
 
     rows: Array
     numbers: Array | None
-    count: int
+    size: int
+    share: float
 
     def weights(self, counts: Array) -> Array:
         """Returns how often items are drawn.
@@ -65,7 +80,7 @@ class Stratum(NamedTuple):
             return counts[self.numbers]
         one, other = self.numbers.T
         weights = counts[one]
-        weights *= counts[np.where(one == other, self.count, other)]
+        weights *= counts[np.where(one == other, self.size, other)]
         return weights
 
 
@@ -84,11 +99,12 @@ def values(entries: Sequence[Entry], sampled: Sampled) -> Array:
     numpy.ndarray
         [entries].
     """
-    parts = []
+    total = np.zeros(len(entries))
     for stratum in _strata(sampled):
         ones = np.ones((len(stratum.rows), 1))
-        parts.append([e.take(stratum.rows).weighted().of(ones)[0] for e in entries])
-    return np.mean(parts, axis=0)
+        metrics = [entry.take(stratum.rows).weighted().of for entry in entries]
+        total += [stratum.share * metric(ones)[0] for metric in metrics]
+    return total
 
 
 def resampled(
@@ -118,15 +134,15 @@ def resampled(
     strata = _strata(sampled)
     for number, stratum in enumerate(strata):
         metrics = [entry.take(stratum.rows).weighted().of for entry in entries]
-        own, first, room = [seed, number], 0, len(stratum.rows)
-        own = seed if len(strata) == 1 else own
-        for counts in draws(stratum.count, resamples, own, room):
+        own = seed if len(strata) == 1 else [seed, number]
+        first, room = 0, len(stratum.rows)
+        for counts in draws(stratum.size, resamples, own, room):
             weights, last = stratum.weights(counts), first + len(counts)
             for row, metric in enumerate(metrics):
-                total[row, first:last] += metric(weights)
+                total[row, first:last] += stratum.share * metric(weights)
             first = last
     ends = np.cumsum([len(group) for group in groups])[:-1]
-    return np.split(total / len(strata), ends) if groups else []
+    return np.split(total, ends) if groups else []
 
 
 def number_of_units(sampled: Sampled) -> int:
@@ -141,25 +157,26 @@ def number_of_units(sampled: Sampled) -> int:
     -------
     int
     """
-    return sum(stratum.count for stratum in _strata(sampled))
+    return sum(stratum.size for stratum in _strata(sampled))
 
 
 def _strata(sampled):
     rows = np.arange(len(sampled.items))
     if sampled.strata is None:
-        return [_stratum(rows, sampled.units)]
+        return [Stratum(rows, *_numbered(rows, sampled.units), 1.0)]
     names, numbers = np.unique(np.array(sampled.strata), return_inverse=True)
-    return [
-        _stratum(rows[numbers == number], sampled.units) for number in range(len(names))
-    ]
+    shares = sampled.shares or dict.fromkeys(names.tolist(), 1 / len(names))
+    strata = []
+    for number, name in enumerate(names.tolist()):
+        mine = rows[numbers == number]
+        strata.append(Stratum(mine, *_numbered(mine, sampled.units), shares[name]))
+    return strata
 
 
-def _stratum(rows, units):
+def _numbered(rows, units):
+    """Returns the units of rows as numbers, or None, and how many there are."""
     if units is None:
-        return Stratum(rows, None, len(rows))
-    every, numbers = np.unique(
-        np.array([units[row] for row in rows], dtype=object).astype(str),
-        return_inverse=True,
-    )
-    shape = (len(rows), 2) if isinstance(units[0], list) else (len(rows),)
-    return Stratum(rows, numbers.reshape(shape), len(every))
+        return None, len(rows)
+    names = np.array([units[row] for row in rows], dtype=object).astype(str)
+    every, numbers = np.unique(names, return_inverse=True)
+    return numbers.reshape(names.shape), len(every)

@@ -4,15 +4,14 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from s3prl_sb.metrics.resampled import KINDS
+from s3prl_sb.metrics.resampled import KINDS, MEAN_OF
 from s3prl_sb.metrics.weighted_sums import Array, Weighted, mean_of
 
-MEAN_OF = "mean_of"  # kind without arrays
 LARGEST = 50_000_000  # numbers in a table
 SPARSE = 0.2  # share of other numbers than 0 up to which a table is written by them
 
@@ -29,23 +28,24 @@ class Entry(NamedTuple):
     parameters : dict of str to float
         Numbers of the metric.
     terms : dict of str to Entry
-        Other metrics that it is the mean of; it has no arrays then.
-    complement : list of str
-        Those of which 1 minus the value counts.
+        Names of the metrics that a ``mean_of`` is the mean of.
+    complement : tuple of str
+        Terms that enter as 1 minus their value.
     """
 
     kind: str
     arrays: Mapping[str, Array]
     parameters: Mapping[str, float]
     terms: Mapping[str, "Entry"] = {}
-    complement: Sequence[str] = ()
+    complement: tuple[str, ...] = ()
 
     def weighted(self) -> Weighted:
         """Returns the metric as a function of weights of the items."""
-        if self.terms:
-            parts = [term.weighted() for term in self.terms.values()]
-            turned = [name in self.complement for name in self.terms]
-            return mean_of(parts, turned, **self.parameters)
+        if self.kind == MEAN_OF:
+            terms = [
+                (t.weighted(), n in self.complement) for n, t in self.terms.items()
+            ]
+            return mean_of(terms, **self.parameters)
         return KINDS[self.kind].make(**self.arrays, **self.parameters)
 
     def take(self, rows: Array) -> "Entry":
@@ -67,10 +67,8 @@ class Entry(NamedTuple):
     @property
     def is_finite(self) -> bool:
         """False if a value is infinite."""
-        arrays = self.arrays.values()
-        return not any(np.isinf(array).any() for array in arrays) and all(
-            term.is_finite for term in self.terms.values()
-        )
+        fine = not any(np.isinf(array).any() for array in self.arrays.values())
+        return fine and all(term.is_finite for term in self.terms.values())
 
 
 def entries_of(metrics: Mapping[str, Any], items: int) -> dict[str, Entry]:
@@ -109,8 +107,26 @@ def entries_of(metrics: Mapping[str, Any], items: int) -> dict[str, Entry]:
 
 
 def _order(values):
-    """Returns a key that sorts what refers to others behind them."""
-    return values["kind"] == MEAN_OF, "of" in values
+    """Returns 0 for a metric with arrays of its own, more for one that needs others."""
+    return 2 if "terms" in values else 1 if "of" in values else 0
+
+
+def _mean_of(values, entries):
+    """Returns the entry of a mean of other metrics, which are no such means."""
+    terms = {name: entries[name] for name in values["terms"]}
+    complement = tuple(values.get("complement") or ())
+    if not terms or set(complement) - set(terms):
+        raise ValueError("'terms' are names of metrics, and 'complement' some of them")
+    if any(term.kind == MEAN_OF for term in terms.values()):
+        raise ValueError("a term is a mean of others itself")
+    return Entry(MEAN_OF, {}, _parameters(values, ("least",)), terms, complement)
+
+
+def _parameters(values, known):
+    parameters = values.get("parameters") or {}
+    if unknown := set(parameters) - set(known):
+        raise ValueError(f"unknown parameters {sorted(unknown)}")
+    return {name: float(value) for name, value in parameters.items()}
 
 
 def _entry(values, items, entries):
@@ -129,25 +145,10 @@ def _entry(values, items, entries):
     for name in kind.arrays:
         if not kind.gaps and np.isnan(arrays[name]).any():
             raise ValueError(f"'{name}' lacks a value")
-    parameters = values.get("parameters") or {}
-    if unknown := set(parameters) - set(kind.parameters):
-        raise ValueError(f"unknown parameters {sorted(unknown)}")
-    entry = Entry(values["kind"], arrays, {k: float(v) for k, v in parameters.items()})
+    entry = Entry(values["kind"], arrays, _parameters(values, kind.parameters))
     if entry.is_finite:
         entry.weighted().of(np.ones((items, 1)))  # shapes fit together
     return entry
-
-
-def _mean_of(values, entries):
-    names, turned = values["terms"], values.get("complement", [])
-    if not names or not set(turned) <= set(names):
-        raise ValueError("'terms' are other metrics, and 'complement' some of them")
-    if any(entries[name].kind == MEAN_OF for name in names):
-        raise ValueError("a term is itself a mean of metrics")
-    least = values.get("least")
-    parameters = {} if least is None else {"least": float(least)}
-    terms = {name: entries[name] for name in names}
-    return Entry(MEAN_OF, {}, parameters, terms, list(turned))
 
 
 def _array(values, items):
@@ -195,13 +196,11 @@ def as_json(entries: Mapping[str, Entry]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, entry in entries.items():
         values[name] = {"kind": entry.kind}
-        if entry.terms:
-            values[name]["terms"] = list(entry.terms)
-            values[name]["complement"] = list(entry.complement)
-            values[name] |= entry.parameters
-            continue
         before = (o for o in values if o != name and _same(entries[o], entry))
-        if (other := next(before, None)) is not None:
+        if entry.terms:
+            values[name] |= {"terms": list(entry.terms)}
+            values[name] |= {"complement": list(entry.complement)}
+        elif (other := next(before, None)) is not None:
             values[name]["of"] = other
         else:
             values[name] |= {k: _listed(array) for k, array in entry.arrays.items()}
@@ -212,10 +211,8 @@ def as_json(entries: Mapping[str, Entry]) -> dict[str, Any]:
 
 def _same(one, other):
     """Returns whether two entries share their arrays."""
-    return (
-        one.arrays
-        and one.arrays.keys() == other.arrays.keys()
-        and all(array is other.arrays[name] for name, array in one.arrays.items())
+    return bool(one.arrays) and all(
+        array is other.arrays.get(name) for name, array in one.arrays.items()
     )
 
 

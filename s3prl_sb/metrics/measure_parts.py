@@ -6,6 +6,7 @@ Authors
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,18 @@ if TYPE_CHECKING:
     from s3prl_sb.metrics.measures import Measures
 
 
-def together(parts: Mapping[str, Measures]) -> dict[str, Any]:
+def together(
+    parts: Mapping[str, Measures], groups: Mapping[str, str]
+) -> dict[str, Any]:
     """Returns the measures of parts as strata of one, of the metrics that all have.
 
     Arguments
     ---------
     parts : dict of str to Measures
         Names of parts, such as folds, to their measures.
+    groups : dict of str to str
+        Names of parts to those of groups: a metric is the mean over groups of the means
+        over the parts of each.
 
     Returns
     -------
@@ -47,12 +53,14 @@ def together(parts: Mapping[str, Measures]) -> dict[str, Any]:
         columns = [each.entries[name] for each in every if name in each.entries]
         if len(columns) == len(every) and len({c.kind for c in columns}) == 1:
             entries[name] = _stacked(columns)
+    sizes = Counter(groups.values())
     return {
         "unit": every[0].unit,
         "items": items,
         "entries": entries,
         "units": units,
         "strata": strata,
+        "shares": {p: 1 / len(sizes) / sizes[group] for p, group in groups.items()},
     }
 
 
@@ -65,4 +73,8 @@ def _stacked(entries):
             width = max(array.shape[1] for array in each)
             each = [np.pad(a, ((0, 0), (0, width - a.shape[1]))) for a in each]
         arrays[name] = np.concatenate(each)
-    return entries[0]._replace(arrays=arrays)
+    terms = {
+        name: _stacked([entry.terms[name] for entry in entries])
+        for name in entries[0].terms
+    }
+    return entries[0]._replace(arrays=arrays, terms=terms)

@@ -12,7 +12,7 @@ differ in need nothing else. The file has, beside ``version``,
     or a pair for each item, such as the two speakers of a trial
 ``strata``
     null, or the stratum of each item, such as its fold: units are drawn within strata,
-    and a metric is the mean over them
+    and a metric is the mean over them, or the sum by their ``shares``
 ``metrics``
     names, those of results.json, to a ``kind`` of
     :data:`s3prl_sb.metrics.resampled.KINDS`, its arrays and its ``parameters``; or
@@ -26,8 +26,8 @@ Authors
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,14 @@ import numpy as np
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.metrics import measure_draws as drawing
-from s3prl_sb.metrics.bootstrap import LEVEL, RESAMPLES, Interval, limits
+from s3prl_sb.metrics.bootstrap import LEVEL, RESAMPLES, Interval
 from s3prl_sb.metrics.measure_entries import Entry, as_json, entries_of
+from s3prl_sb.metrics.measure_intervals import combined, difference, intervals_of
 from s3prl_sb.metrics.measure_parts import together
-from s3prl_sb.metrics.same_items import aligned
 from s3prl_sb.metrics.weighted_sums import ByItem
 from s3prl_sb.storage.files import naming, read_json, write_text
+
+__all__ = ["FILE", "Measures", "combined", "difference", "intervals_of"]
 
 FILE = "measures.json"
 WHAT, FIX = "the measures of a run", "Delete it, or evaluate the run again."
@@ -65,6 +67,8 @@ class Measures:
         Units of the items; default: each item is one.
     strata : list of str, optional
         Strata of the items.
+    shares : dict of str to float, optional
+        Shares of the strata in a metric; default: all the same.
 
     Example
     -------
@@ -79,6 +83,7 @@ class Measures:
     entries: Mapping[str, Entry]
     units: Sequence[Unit] | None = None
     strata: Sequence[str] | None = None
+    shares: Mapping[str, float] | None = None
 
     @classmethod
     def build(
@@ -88,12 +93,13 @@ class Measures:
         metrics: Mapping[str, Any],
         units: Sequence[Unit] | None = None,
         strata: Sequence[str] | None = None,
+        shares: Mapping[str, float] | None = None,
     ) -> "Measures":
         """Returns measures of arrays.
 
         Arguments
         ---------
-        unit, items, units, strata
+        unit, items, units, strata, shares
             See :class:`Measures`.
         metrics : dict
             Names to dicts as in the file, see :mod:`s3prl_sb.metrics.measures`; arrays
@@ -121,9 +127,11 @@ class Measures:
             strata = [str(each) for each in strata]
             if len(strata) != len(items):
                 raise ValueError(f"{len(strata)} strata of {len(items)} items")
+            if shares is not None:
+                shares = {name: float(shares[name]) for name in set(strata)}
         entries = entries_of(metrics, len(items))
         entries = {name: each for name, each in entries.items() if each.is_finite}
-        return cls(str(unit), items, entries, units, strata)
+        return cls(str(unit), items, entries, units, strata, shares)
 
     @classmethod
     def read(cls, folder: str | Path) -> "Measures | None":
@@ -151,9 +159,9 @@ class Measures:
         with naming(path, WHAT, FIX):
             if values.get("version") != VERSION:
                 raise ValueError(f"version {values.get('version')}, not {VERSION}")
-            names = ("unit", "items", "metrics")
-            arrays = [values[name] for name in names]
-            return cls.build(*arrays, values.get("units"), values.get("strata"))
+            arrays = [values[name] for name in ("unit", "items", "metrics")]
+            drawn = [values.get(name) for name in ("units", "strata", "shares")]
+            return cls.build(*arrays, *drawn)
 
     def write(self, folder: str | Path) -> None:
         """Writes ``measures.json``.
@@ -169,6 +177,7 @@ class Measures:
             "items": list(self.items),
             "units": self.units,
             "strata": self.strata,
+            "shares": self.shares,
             "metrics": as_json(self.entries),
         }
         text = json.dumps(values, separators=(",", ":"), allow_nan=False)
@@ -191,7 +200,7 @@ class Measures:
         -------
         float
         """
-        return float(drawing.values([self._of(name)], self)[0])
+        return float(drawing.values([self.entry(name)], self)[0])
 
     def by_item(self, name: str) -> ByItem | None:
         """Returns a metric of each item alone.
@@ -210,7 +219,7 @@ class Measures:
         None
             Instead of both, if an item alone has no value, as in an equal error rate.
         """
-        return self._of(name).weighted().by_item
+        return self.entry(name).weighted().by_item
 
     def only(self, items: Sequence[str]) -> "Measures":
         """Returns the measures of some items, in the order of these.
@@ -228,13 +237,32 @@ class Measures:
             return self
         places = {item: row for row, item in enumerate(self.items)}
         rows = np.array([places[item] for item in items], int)
-        return Measures(
-            self.unit,
-            list(items),
-            {name: entry.take(rows) for name, entry in self.entries.items()},
-            None if self.units is None else [self.units[row] for row in rows],
-            None if self.strata is None else [self.strata[row] for row in rows],
+        return replace(
+            self,
+            items=list(items),
+            entries={name: entry.take(rows) for name, entry in self.entries.items()},
+            units=self.units and [self.units[row] for row in rows],
+            strata=self.strata and [self.strata[row] for row in rows],
         )
+
+    def without(self, names: Collection[str]) -> "Measures":
+        """Returns the measures without some metrics, and means of these.
+
+        Arguments
+        ---------
+        names : collection of str
+            Names of metrics.
+
+        Returns
+        -------
+        Measures
+        """
+        left = {
+            name: entry
+            for name, entry in self.entries.items()
+            if name not in names and not set(entry.terms) & set(names)
+        }
+        return replace(self, entries=left)
 
     def interval(
         self,
@@ -283,111 +311,33 @@ class Measures:
 
         Raises
         ------
-        OtherTestSet
+        s3prl_sb.metrics.same_items.OtherTestSet
             If the items are not the same; the message names those that differ.
         """
-        one, two = aligned([self, other])
-        entries = [one._of(name), two._of(name)]
-        draws = drawing.resampled([entries], one, resamples, seed)[0]
-        values = drawing.values(entries, one)
-        return Interval(
-            float(values[1] - values[0]), *limits(draws[1] - draws[0], level)
-        )
+        return difference([self], [other], name, level, resamples, seed).interval
 
-    def _of(self, name):
+    def entry(self, name: str) -> Entry:
+        """Returns the arrays of a metric.
+
+        Arguments
+        ---------
+        name : str
+            One of :attr:`names`.
+
+        Returns
+        -------
+        Entry
+
+        Raises
+        ------
+        UserError
+            If there are no measures of this name.
+        """
         if name not in self.entries:
             raise UserError(
                 f"there are no measures of '{name}'; there are: {', '.join(self.names)}"
             )
         return self.entries[name]
-
-
-def combined(
-    measures: Sequence[Measures],
-    name: str,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Interval:
-    """Computes the interval of the mean of a metric over runs, such as seeds.
-
-    Every draw is the same for all runs. The interval says how much the mean depends on
-    the test set, and nothing about other seeds.
-
-    Arguments
-    ---------
-    measures : list of Measures
-        Those of runs on the same items.
-    name, level, resamples, seed
-        See :meth:`Measures.interval`.
-
-    Returns
-    -------
-    Interval
-
-    Raises
-    ------
-    OtherTestSet
-        If the items are not the same.
-
-    Example
-    -------
-    >>> accuracies = [{"kind": "mean", "values": each} for each in ([1, 0], [1, 1])]
-    >>> runs = [Measures.build("utterance", "ab", {"acc": a}) for a in accuracies]
-    >>> combined(runs, "acc")
-    Interval(value=0.75, low=0.5, high=1.0)
-    """
-    runs = aligned(measures)
-    entries = [run._of(name) for run in runs]
-    draws = drawing.resampled([entries], runs[0], resamples, seed)[0]
-    value = drawing.values(entries, runs[0]).mean()
-    return Interval(float(value), *limits(draws.mean(0), level))
-
-
-def intervals_of(
-    measures: Measures,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Returns the intervals of all metrics of a run, for results.json.
-
-    Arguments
-    ---------
-    measures : Measures
-        Those of the run.
-    level, resamples, seed
-        See :meth:`Measures.interval`.
-
-    Returns
-    -------
-    dict
-        ``level``, ``resamples``, ``unit``, ``units`` (how many there are), and
-        ``metrics``, names to [low, high]. Metrics that are not defined are left out,
-        and all of them if there are fewer than two units.
-
-    Example
-    -------
-    >>> accuracy = {"kind": "mean", "values": [1, 0, 1, 1]}
-    >>> measures = Measures.build("utterance", "abcd", {"accuracy": accuracy})
-    >>> found = intervals_of(measures)
-    >>> found["units"], found["metrics"]
-    (4, {'accuracy': [0.25, 1.0]})
-    """
-    units, metrics = drawing.number_of_units(measures), {}
-    entries = list(measures.entries.values()) if units > 1 else []
-    groups = drawing.resampled([[e] for e in entries], measures, resamples, seed)
-    for name, draws in zip(measures.names, groups):
-        low, high = limits(draws[0], level)
-        if not np.isnan(low):
-            metrics[name] = [low, high]
-    return {
-        "level": level,
-        "resamples": resamples,
-        "unit": measures.unit,
-        "units": units,
-        "metrics": metrics,
-    }
 
 
 def _units(units, items):
@@ -408,8 +358,9 @@ def _of_folds(folder):
         return None
     results = read_json(path, "the results of a run", kind=dict)
     with naming(path, "the results of a run"):
-        folds = [(str(f["fold"]), f["folder"]) for f in results.get("folds") or ()]
-    parts = {name: Measures.read(folder / place) for name, place in folds}
-    if not parts or None in parts.values():
-        return None
-    return Measures(**together(parts))
+        folds = {str(fold["fold"]): fold for fold in results.get("folds") or ()}
+        groups = {name: fold.get("group", name) for name, fold in folds.items()}
+        parts = {name: Measures.read(folder / f["folder"]) for name, f in folds.items()}
+        if not parts or None in parts.values():
+            return None
+        return Measures(**together(parts, groups))

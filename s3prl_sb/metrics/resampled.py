@@ -14,25 +14,26 @@ row for each item, that returns a :class:`Weighted`; :data:`KINDS` names them.
 ``group_ratio``      the mean over ``groups`` (a number for each item, of its class or
                      language) of their ratios: balanced accuracy, rates by language
 ``macro_f1``         the mean F1 score of classes, of ``predictions`` and ``targets``
-``pearson``          correlation of ``x`` and ``y``
-``spearman``         correlation of their ranks within each draw
-``group_pearson``,   the same of the means of ``groups``, such as systems, of ``x`` and
-``group_spearman``,  ``y``, and the mean squared difference of these means
-``group_mse``
-``mean_of``          mean of other metrics of the file, ``terms``, none below ``least``;
-                     of those in ``complement`` 1 minus the value counts
+``pearson``          correlation of ``x`` and ``y``; with ``groups`` (a number for each
+                     item, of its system), of the means of groups
+``spearman``         correlation of their ranks within each draw; ``groups`` as above
+``group_mse``        the mean over ``groups`` of the squared difference of their means
 ``bleu``             ``matches`` and ``ngrams`` [items, 4], lengths ``predicted`` and
                      ``reference``; smoothed as sacreBLEU does
 ``eer``              equal error rate of ``scores`` and ``targets``
 ``min_dcf``          minimum detection cost of the same, with ``p_target``, ``c_miss``
                      and ``c_fa``
 ``mtwv``             maximum over points of the mean of ``values`` [queries, points],
-                     see :func:`s3prl_sb.metrics.retrieval.value_curves`; at least 0
+                     thresholds, the best of all queries among them; at least 0
 ``average_precision``,  means over labels of average precision, area under the ROC
 ``auc``, ``d_prime``    curve and d', of ``scores`` and ``targets`` [items, labels]
+``mean_of``          the mean of other metrics, its ``terms`` (names); those that are
+                     ``complement`` enter as 1 minus their value, and each is ``least``
+                     or more
 ===================  ===============================================================
 
-Ratios take ``empty``, the value where all denominators are 0 (default: none).
+Ratios have the parameter ``empty``, their value where all denominators are 0; without
+it, they have none.
 
 The polyphonic sound detection score has no kind: it needs all scores of all frames.
 
@@ -43,7 +44,7 @@ Authors
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from s3prl_sb.metrics import weighted_groups as means
+from s3prl_sb.metrics import weighted_correlations as correlations
 from s3prl_sb.metrics import weighted_ranks as ranks
 from s3prl_sb.metrics import weighted_sums as sums
 from s3prl_sb.metrics.weighted_sums import Weighted
@@ -82,11 +83,9 @@ KINDS: Mapping[str, Kind] = {
     "macro_ratio": Kind(sums.macro_ratio, FRACTION, ("present",), ("empty",), True),
     "group_ratio": Kind(sums.group_ratio, (*FRACTION, "groups"), (), ("empty",), True),
     "macro_f1": Kind(sums.macro_f1, ("predictions", "targets")),
-    "pearson": Kind(ranks.pearson, ("x", "y")),
-    "spearman": Kind(ranks.spearman, ("x", "y")),
-    "group_pearson": Kind(means.group_pearson, ("x", "y", "groups")),
-    "group_spearman": Kind(means.group_spearman, ("x", "y", "groups")),
-    "group_mse": Kind(means.group_mse, ("x", "y", "groups")),
+    "pearson": Kind(correlations.pearson, ("x", "y"), ("groups",)),
+    "spearman": Kind(correlations.spearman, ("x", "y"), ("groups",)),
+    "group_mse": Kind(correlations.group_mse, ("x", "y", "groups")),
     "bleu": Kind(sums.bleu, ("matches", "ngrams", "predicted", "reference")),
     "eer": Kind(ranks.equal_error_rate, SCORED),
     "min_dcf": Kind(ranks.minimum_cost, SCORED, (), ("p_target", "c_miss", "c_fa")),
@@ -95,3 +94,4 @@ KINDS: Mapping[str, Kind] = {
     "auc": Kind(ranks.area_under_roc, SCORED),
     "d_prime": Kind(ranks.d_prime, SCORED),
 }
+MEAN_OF = "mean_of"

@@ -50,12 +50,16 @@ def aligned(runs: Sequence[Measures]) -> list[Measures]:
                 + ", ".join(filter(None, sides))
             )
         run = run.only(first.items)
-        if (run.units, run.strata) != (first.units, first.strata):
+        if _drawn(run) != _drawn(first):
             raise OtherTestSet(
                 f"test sets differ: the same items have other {first.unit}s or parts"
             )
         result.append(run)
     return result
+
+
+def _drawn(run):
+    return run.units, run.strata, run.shares
 
 
 def _lacking(items, others):

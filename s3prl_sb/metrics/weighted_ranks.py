@@ -67,7 +67,7 @@ class Sorted(NamedTuple):
         tuple of numpy.ndarray
             [targets + 1, draws] and [others + 1, draws].
         """
-        return _passed(weights[self.targets]), _passed(weights[self.others])
+        return passed_sums(weights[self.targets]), passed_sums(weights[self.others])
 
     @property
     def with_targets(self) -> Array:
@@ -75,8 +75,19 @@ class Sorted(NamedTuple):
         return np.flatnonzero(np.diff(self.accepted[0])) + 1
 
 
-def _passed(weights):
-    """Returns the sums of the first 0, 1, 2 … rows."""
+def passed_sums(weights: Array) -> Array:
+    """Returns the sums of the first 0, 1, 2 … rows.
+
+    Arguments
+    ---------
+    weights : numpy.ndarray
+        [rows, draws].
+
+    Returns
+    -------
+    numpy.ndarray
+        [rows + 1, draws].
+    """
     passed = np.zeros((len(weights) + 1, weights.shape[1]))
     np.cumsum(weights, axis=0, out=passed[1:])
     return passed
@@ -167,91 +178,6 @@ def minimum_cost(
         return ((true[-1] - true[t]) * misses + false[f] * alarms).min(0)
 
     return Weighted(of)
-
-
-def pearson(x: Array, y: Array) -> Weighted:
-    """Returns Pearson's correlation, 0 if a side is constant.
-
-    Arguments
-    ---------
-    x, y : numpy.ndarray
-        [items].
-
-    Returns
-    -------
-    Weighted
-        An item alone has no value.
-
-    Example
-    -------
-    >>> x, y = np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0])
-    >>> pearson(x, y).of(np.ones((3, 1))).round(4).tolist()
-    [0.982]
-    """
-    return Weighted(lambda weights: correlation(weights, x[:, None], y[:, None]))
-
-
-def spearman(x: Array, y: Array) -> Weighted:
-    """Returns the correlation of the ranks that the items of a draw have.
-
-    Arguments
-    ---------
-    x, y : numpy.ndarray
-        [items].
-
-    Returns
-    -------
-    Weighted
-        An item alone has no value.
-    """
-    rankings = [_ranking(each) for each in (x, y)]
-    return Weighted(
-        lambda weights: correlation(weights, *(rank(weights) for rank in rankings))
-    )
-
-
-def _ranking(values):
-    """Returns a function of weights to the ranks [items, draws], equal values having
-    the mean of theirs."""
-    _, groups = np.unique(values, return_inverse=True)
-    order = np.argsort(groups, kind="stable")
-    ends = np.append(0, np.flatnonzero(np.append(np.diff(groups[order]), 1)) + 1)
-
-    def of(weights):
-        passed = _passed(weights[order])[ends]
-        return ((passed[1:] + passed[:-1]) / 2)[groups]
-
-    return of
-
-
-def correlation(weights: Array, x: Array, y: Array) -> Array:
-    """Returns Pearson's correlation of two sides, 0 if one is constant.
-
-    Arguments
-    ---------
-    weights : numpy.ndarray
-        [items, draws].
-    x, y : numpy.ndarray
-        [items, draws or 1].
-
-    Returns
-    -------
-    numpy.ndarray
-        [draws].
-    """
-    sides, heaviest = [], weights.argmax(0)[None]
-    for side in (x, y):
-        # From a value of the draw first, so that equal ones become exactly 0
-        side = np.broadcast_to(side, weights.shape)
-        side = side - np.take_along_axis(side, heaviest, 0)
-        side = side - over((weights * side).sum(0), weights.sum(0))
-        side = np.where(weights > 0, side, 0.0)
-        # By the largest first: the squares of tiny numbers would be 0
-        sides.append(over(side, np.abs(side).max(0), 0.0))
-    x, y = sides
-    norms = [(weights * side**2).sum(0) for side in sides]
-    product = over((weights * x * y).sum(0), np.sqrt(norms[0] * norms[1]), 0.0)
-    return np.clip(product, -1, 1)
 
 
 def average_precision(scores: Array, targets: Array) -> Weighted:

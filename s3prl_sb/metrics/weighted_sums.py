@@ -127,11 +127,11 @@ def macro_ratio(
     Returns
     -------
     Weighted
-        An item alone has the ratio of its sums over all parts.
+        An item alone has the ratio of its sums over the parts.
     """
     present = denominators if present is None else present
     columns = _counted(numerators, denominators, present)
-    above, below = (column.sum(1) for column in columns[:2])
+    above, below = (each.sum(1) for each in columns[:2])
     of = _of_parts(list(map(_sums, columns)), empty)
     return Weighted(of, (over(above, below), below))
 
@@ -148,65 +148,8 @@ def _of_parts(sides, empty):
     return of
 
 
-def mean_of(
-    terms: Sequence[Weighted],
-    complement: Sequence[bool],
-    least: float = -np.inf,
-) -> Weighted:
-    """Returns the mean of other metrics of the same items.
-
-    Arguments
-    ---------
-    terms : list of Weighted
-        The metrics.
-    complement : list of bool
-        For each whether 1 minus its value counts, as of an error rate among scores.
-    least : float
-        Lowest value of a term in the mean.
-
-    Returns
-    -------
-    Weighted
-        An item alone has the mean of what it has a value for.
-
-    Example
-    -------
-    >>> metric = mean_of([mean(np.array([1.0, 0.0]))], [True])
-    >>> metric.of(np.ones((2, 1))), metric.by_item[0]
-    (array([0.5]), array([0., 1.]))
-    """
-
-    def together(values):
-        sides = [1 - v if turned else v for v, turned in zip(values, complement)]
-        return np.maximum(sides, least)
-
-    def of(weights):
-        return together([term.of(weights) for term in terms]).mean(0)
-
-    if any(term.by_item is None for term in terms):
-        return Weighted(of)
-    values, weights = (
-        np.array(side) for side in zip(*(term.by_item for term in terms))
-    )
-    values = together(values)
-    there = ~np.isnan(values)
-    alone = over(np.where(there, values, 0.0).sum(0), there.sum(0))
-    return Weighted(of, (alone, there.any(0).astype(float)))
-
-
-def indicator(groups: Array, values: Array) -> sparse.csr_array:
-    """Returns a table with the value of each item in the column of its group.
-
-    Arguments
-    ---------
-    groups, values : numpy.ndarray
-        [items].
-
-    Returns
-    -------
-    scipy.sparse.csr_array
-        [items, groups].
-    """
+def _indicator(groups, values):
+    """Returns the table [items, groups] with the value of each item in its group."""
     items = np.arange(len(groups))
     return sparse.csr_array((values, (items, groups)))
 
@@ -243,7 +186,7 @@ def group_ratio(
     """
     above, below = _counted(numerators, denominators)
     (numbers,), _ = _numbered(groups)
-    sides = [_sums(indicator(numbers, each)) for each in (above, below)]
+    sides = [_sums(_indicator(numbers, each)) for each in (above, below)]
     return Weighted(_of_parts([*sides, sides[1]], empty), (over(above, below), below))
 
 
@@ -258,6 +201,7 @@ def macro_f1(predictions: Array, targets: Array) -> Weighted:
     Returns
     -------
     Weighted
+        An item alone is 1 or 0, right or wrong.
 
     Example
     -------
@@ -269,12 +213,13 @@ def macro_f1(predictions: Array, targets: Array) -> Weighted:
     shape, items = (len(targets), classes), np.arange(len(targets))
     twice = np.concatenate([items, items]), np.concatenate([predictions, targets])
     total = sparse.csr_array((np.ones(2 * len(items)), twice), shape)
-    right = 2.0 * (predictions == targets)
-    right = sparse.csr_array((right, (items, targets)), shape)
-    sides = [_sums(right), _sums(total)]
-    alone = (predictions == targets).astype(float)
+    right = (predictions == targets).astype(float)
+    sides = [
+        _sums(sparse.csr_array((2 * right, (items, targets)), shape)),
+        _sums(total),
+    ]
     of = _of_parts([*sides, sides[1]], np.nan)
-    return Weighted(of, (alone, np.ones(len(alone))))
+    return Weighted(of, (right, np.ones(len(items))))
 
 
 def bleu(matches: Array, ngrams: Array, predicted: Array, reference: Array) -> Weighted:
@@ -303,7 +248,7 @@ def bleu(matches: Array, ngrams: Array, predicted: Array, reference: Array) -> W
 
 def _bleu(sums, effective=False):
     """Returns the BLEU of sums [10, draws]."""
-    right, total, predicted, reference = sums[:4], sums[4:8], *sums[8:]
+    right, total, predicted, reference = sums[:4], sums[4:8], sums[8], sums[9]
     # Each order without a match counts half as much as the one before
     halves = 0.5 ** ((right == 0) & (total > 0)).cumsum(0)
     logs = np.log(over(np.where(right > 0, right, halves), total, 1.0))
@@ -337,3 +282,37 @@ def maximum(values: Array) -> Weighted:
     best = values.sum(0).argmax()
     alone = values[:, best] if values[:, best].sum() > 0 else np.zeros(len(values))
     return Weighted(of, (np.where(there, alone, np.nan), counts))
+
+
+def mean_of(terms: Sequence[tuple[Weighted, bool]], least: float = -np.inf) -> Weighted:
+    """Returns the mean of other metrics.
+
+    Arguments
+    ---------
+    terms : list of (Weighted, bool)
+        Metrics, and whether each enters as 1 minus its value.
+    least : float
+        Floor of each term.
+
+    Returns
+    -------
+    Weighted
+        An item alone has a value if it has one of each term.
+    """
+
+    def of(weights):
+        values = [(term.of(weights), turned) for term, turned in terms]
+        return _mean_of(values, least)
+
+    alone = [
+        (term.by_item[0], turned) for term, turned in terms if term.by_item is not None
+    ]
+    if len(alone) < len(terms):
+        return Weighted(of)
+    values = _mean_of(alone, least)
+    return Weighted(of, (values, np.ones(len(values))))
+
+
+def _mean_of(values, least):
+    values = [1 - each if turned else each for each, turned in values]
+    return np.mean(np.maximum(values, least), axis=0)

@@ -37,13 +37,13 @@ class Titled(NamedTuple):
 
     Example
     -------
-    >>> Titled("A", [], 4).html()
+    >>> Titled("A", []).html()
     Markup('<h4>A</h4>\\n')
     """
 
     title: str
     blocks: Sequence[Block]
-    level: int = 5
+    level: int = 4
 
     def html(self) -> Markup:
         """Returns the heading and the blocks as HTML."""
@@ -90,7 +90,7 @@ class Entry(NamedTuple):
     def html(self) -> Markup:
         """Returns the line and what it opens as HTML."""
         seeds = len(self.setup.runs)
-        scores = ", ".join(score.text() for score in self.setup.scores())
+        scores = ", ".join(score.text() for score in self.setup.scores)
         return Markup(
             '<details class="setup" id="{}" data-task="{}" data-upstream="{}">'
             '<summary><span>{}</span><span class="score">{}</span></summary>'
@@ -119,13 +119,13 @@ def settings_of(setups: Sequence[Setup]) -> dict[int, list[tuple[str, str]]]:
         ``id`` of each run to names and values.
     """
     runs = [run for setup in setups for run in setup.runs]
-    columns = differences([run.results for run in runs])
     found: dict[int, list[tuple[str, str]]] = {id(run): [] for run in runs}
-    for name, column in columns.items():
-        for run, value in zip(runs, column, strict=True):
-            if value not in (None, ""):
-                text = value if isinstance(value, str) else json.dumps(value)
-                found[id(run)].append((name, text))
+    for task in {run.task for run in runs}:
+        mine = [run for run in runs if run.task == task]
+        for name, column in differences([run.results for run in mine]).items():
+            for run, value in zip(mine, column, strict=True):
+                if value not in (None, ""):
+                    found[id(run)].append((name, _text(value)))
     return found
 
 

@@ -115,7 +115,7 @@ def of_benchmark(table: Table, name: str = "", published: bool = False) -> Secti
     ):
         found.append(_block(table, lines, tasks, suite(key).title))
     has_interval = any(
-        score.interval for s in table.setups.values() for score in s.scores()
+        score.interval for s in table.setups.values() for score in s.scores
     )
     lines = notes.of_table(values, published)
     found.append(Notes([*lines, *([INTERVALS] if has_interval else [])]))
@@ -134,11 +134,12 @@ def _block(table, lines, tasks, title):
     rows = iter(grid.rows_of(table.values, tasks))
     numbers = {id(row): i for i, row in enumerate(table.values["rows"])}
     best = _best(grid.rows_of(table.values, tasks), shown_columns)
-    found = []
+    found, upstream = [], None
     for line in rest:
         is_attached = line[0].startswith("  ")
         if is_attached or line[0].endswith(grid.OTHER):
-            found.append(Row([line[0].strip(), *line[1:]], attached=is_attached))
+            of = upstream if is_attached else None
+            found.append(Row([line[0].strip(), *line[1:]], is_attached, upstream=of))
             continue
         row = next(rows)
         first, _, setting = row["upstream"].partition(PART)
@@ -146,8 +147,8 @@ def _block(table, lines, tasks, title):
         for (task, metric), text in zip(shown_columns, line[1:], strict=True):
             setup = table.setups.get((numbers[id(row)], task))
             cells.append(_number(setup, metric, text, best.get((task, metric.key))))
-        title_of_row = (row.get("about") or {}).get("upstream") or row["upstream"]
-        found.append(Row(cells, upstream=title_of_row))
+        upstream = (row.get("about") or {}).get("upstream") or row["upstream"]
+        found.append(Row(cells, upstream=upstream))
     return Grid(header, found, title, range(1, len(header)))
 
 
@@ -176,7 +177,7 @@ def _number(setup, metric, text, best):
     if values is None:
         key = setup.key if setup.runs else ""
         return Cell(Link(text, key), "")
-    score = next((s for s in setup.scores() if s.name == metric.key), None)
+    score = next((s for s in setup.scores if s.name == metric.key), None)
     mean, _, rest = text.partition(" ")
     interval = score.ends() if score else ""
     is_best = values["mean"] == best
@@ -229,7 +230,7 @@ def _runs_of_task(task, setups):
 
 
 def _own(run):
-    return Setup(run.task, run.upstream, run.name, [run]).scores()
+    return Setup(run.task, run.upstream, run.name, [run]).scores
 
 
 def _typed(text):

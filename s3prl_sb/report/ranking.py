@@ -1,7 +1,6 @@
 """Which examples of a run are the worst ones.
 
-What a run was tested on decides what an example is: the columns of predictions.csv say
-it. The value of an example is that of measures.json; runs without it, and measures
+The value of an example is that of measures.json; runs without it, and measures
 that single examples do not have, are ranked by the row itself.
 
 Authors
@@ -10,18 +9,16 @@ Authors
 
 import heapq
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from s3prl_sb.metrics.transcription import edits
-from s3prl_sb.report.alignment import tokens
+from s3prl_sb.report.example_kinds import Keys, Kind, Row, kind_of, title
 from s3prl_sb.report.gathered import Run
 from s3prl_sb.runs.suite_tasks import metrics_of
-from s3prl_sb.terminal.quantities import is_share, measure
+from s3prl_sb.terminal.quantities import count, is_share, measure
 
 PREDICTIONS = "predictions.csv"
-Row = Mapping[str, str]
-Keys = tuple[float, ...]
+LARGEST = 100_000_000  # bytes of predictions that are searched
 
 
 class Ranked(NamedTuple):
@@ -30,7 +27,7 @@ class Ranked(NamedTuple):
     Arguments
     ---------
     keys : tuple of float
-        What it is ranked by, higher for worse ones.
+        Numbers that it is ranked by, higher for worse ones.
     row : dict
         Its row of predictions.csv.
     part : Run
@@ -45,44 +42,18 @@ class Ranked(NamedTuple):
     words: str = ""
 
 
-class Kind(NamedTuple):
-    """Kind of examples.
-
-    Arguments
-    ---------
-    name : str
-        Name of the kind, which decides how they are shown.
-    columns : frozenset
-        Columns of predictions.csv by which the kind is known.
-    noun : str
-        What an example is, in the plural.
-    keys : callable
-        Function of a row and the unit of texts that returns what it is ranked by, or
-        None for an example without a fault.
-    by : str
-        What that is, for people.
-    sides : str, optional
-        Column of two kinds of faults, each of which has a list of its own.
-    """
-
-    name: str
-    columns: frozenset[str]
-    noun: str
-    keys: Callable[[Row, str], Keys | None]
-    by: str
-    sides: str | None = None
-
-
 class Worst(NamedTuple):
     """The worst examples of a run.
 
     Arguments
     ---------
     kind : Kind
-        What they are.
+        Kind of the examples.
     by : str
-        What they are ranked by, for people.
-    faulty, count : int
+        Fault of the first ones, for people.
+    metric : str
+        Metric that they are ranked by; "" if the rows themselves decide.
+    faulty, total : int
         Number of examples with a fault, and of all.
     examples : list of Ranked
         The worst first.
@@ -90,23 +61,10 @@ class Worst(NamedTuple):
 
     kind: Kind
     by: str
+    metric: str
     faulty: int
-    count: int
+    total: int
     examples: Sequence[Ranked]
-
-
-def number(row: Row, column: str) -> float:
-    """Returns a number of a row; NaN if it is missing, or none.
-
-    Example
-    -------
-    >>> number({"a": "0.5", "b": ""}, "a"), number({"a": "0.5", "b": ""}, "b")
-    (0.5, nan)
-    """
-    try:
-        return float(row.get(column) or math.nan)
-    except ValueError:
-        return math.nan
 
 
 def unit_of(run: Run) -> str:
@@ -134,162 +92,6 @@ def main_metrics(run: Run) -> list[str]:
     return [name for name in dict.fromkeys(names) if name in metrics]
 
 
-def _texts(row, unit):
-    pair = (tokens(row[side] or "", unit) for side in ("prediction", "reference"))
-    found = edits(*pair)
-    if not found.total:
-        return None
-    return found.total / max(found.tokens, 1), found.total
-
-
-def _labels(row, unit):
-    return None if row["prediction"] == row["label"] else (number(row, "score"),)
-
-
-def _intents(row, unit):
-    slots = [name.removesuffix("_label") for name in row if name.endswith("_label")]
-    wrong = sum(row[f"{s}_label"] != row.get(f"{s}_prediction") for s in slots)
-    return (wrong, number(row, "score")) if wrong else None
-
-
-def _tags(row, unit):
-    wrong = set(row["labels"].split(";")) ^ set(row["prediction"].split(";"))
-    return (len(wrong),) if wrong - {""} else None
-
-
-def _trials(row, unit):
-    if row["prediction"] == row["label"]:
-        return None
-    score = number(row, "score")
-    return (score if row["label"] == "0" else -score,)
-
-
-def _queries(row, unit):
-    if row["detected"] == row["true"]:
-        return None
-    score = number(row, "score")
-    return (score if row["true"] == "0" else -score,)
-
-
-def _values(row, unit):
-    pairs = pairs_of(row)
-    wrong = [abs(number(row, a) - number(row, b)) for a, b in pairs.values()]
-    wrong = [each for each in wrong if math.isfinite(each)]
-    return (max(wrong),) if wrong and max(wrong) else None
-
-
-def pairs_of(row: Row) -> dict[str, tuple[str, str]]:
-    """Returns the columns of true and predicted numbers, by the name of the number.
-
-    Example
-    -------
-    >>> pairs_of({"id": "a", "joy": "1", "predicted_joy": "2"})
-    {'joy': ('joy', 'predicted_joy')}
-    """
-    if {"value", "prediction"} <= set(row):
-        return {"value": ("value", "prediction")}
-    return {n: (n, f"predicted_{n}") for n in row if f"predicted_{n}" in row}
-
-
-def _rising(*columns: str) -> Callable[[Row, str], Keys | None]:
-    """Returns a rank by numbers that are errors: none without the first."""
-
-    def keys(row, unit):
-        values = [number(row, column) for column in columns]
-        return (
-            tuple(0.0 if math.isnan(v) else v for v in values)
-            if values[0] > 0
-            else None
-        )
-
-    return keys
-
-
-def _falling(column: str, best: float = math.inf) -> Callable[[Row, str], Keys | None]:
-    """Returns a rank by a number that is better the higher it is, up to a best one."""
-
-    def keys(row, unit):
-        value = number(row, column)
-        return (-value,) if value < best else None
-
-    return keys
-
-
-def _scenes(row, unit):
-    costs = [number(row, "der"), number(row, "tcpwer"), 1 - number(row, "event_f1")]
-    costs = [cost for cost in costs if math.isfinite(cost)]
-    mean = sum(costs) / len(costs) if costs else 0.0
-    return (mean,) if mean > 0 else None
-
-
-def _kind(name, columns, noun, keys, by, sides=None):
-    return Kind(name, frozenset(columns.split()), noun, keys, by, sides)
-
-
-KINDS = (
-    _kind("texts", "id reference prediction", "utterances", _texts, "error rate"),
-    _kind("labels", "id label prediction score", "utterances", _labels, "score"),
-    _kind("tags", "id labels prediction scores", "clips", _tags, "wrong labels"),
-    _kind(
-        "trials", "id1 id2 label prediction score", "trials", _trials, "score", "label"
-    ),
-    _kind(
-        "queries", "query document detected true", "pairs", _queries, "score", "true"
-    ),
-    _kind("scenes", "id twin der tcpwer", "scenes", _scenes, "mean error"),
-    _kind(
-        "speakers",
-        "id der missed confusion",
-        "recordings",
-        _rising("der", "speech"),
-        "DER",
-    ),
-    _kind(
-        "events",
-        "id onset_f1 event_f1",
-        "recordings",
-        _falling("onset_f1", 1.0),
-        "onset F1",
-    ),
-    _kind(
-        "frames",
-        "id frames frame_accuracy",
-        "utterances",
-        _falling("frame_accuracy", 1.0),
-        "frame accuracy",
-    ),
-    _kind("sources", "id si_sdr seconds", "utterances", _falling("si_sdr"), "SI-SDR"),
-    _kind(
-        "converted",
-        "id speaker wav mel_l1",
-        "utterances",
-        _rising("mcd", "mel_l1"),
-        "MCD",
-    ),
-    _kind(
-        "phones", "id phone other error", "pairs of phones", _rising("error"), "error"
-    ),
-    _kind("intents", "id score", "utterances", _intents, "wrong slots"),
-    _kind("values", "id", "utterances", _values, "absolute error"),
-)
-
-
-def kind_of(rows: Sequence[Row]) -> Kind | None:
-    """Returns the kind of the rows of predictions.csv.
-
-    Example
-    -------
-    >>> kind_of([{"id": "a", "reference": "b", "prediction": "c"}]).name
-    'texts'
-    """
-    columns = set(rows[0]) if rows else set()
-    for kind in KINDS:
-        is_known = kind.name != "values" or pairs_of(rows[0])
-        if kind.columns <= columns and columns and is_known:
-            return kind
-    return None
-
-
 def parts_of(run: Run) -> list[Run]:
     """Returns the folds that a run is a summary of, or the run itself."""
     folds = run.results.get("folds") or ()
@@ -300,14 +102,14 @@ def parts_of(run: Run) -> list[Run]:
     ] or [run]
 
 
-def worst(run: Run, count: int) -> Worst | None:
+def worst(run: Run, most: int) -> Worst | None:
     """Returns the worst examples of a run.
 
     Arguments
     ---------
     run : Run
         A run.
-    count : int
+    most : int
         Most examples; of trials and searches, of each kind of faults.
 
     Returns
@@ -316,32 +118,46 @@ def worst(run: Run, count: int) -> Worst | None:
         None without predictions.
     """
     parts = parts_of(run)
-    tables = [(part, part.table(PREDICTIONS) or []) for part in parts]
+    tables = [(part, _table(part, run)) for part in parts]
     kind = next((kind_of(rows) for _, rows in tables if rows), None)
     if kind is None:
         return None
-    by, values = _measured(parts, kind)
+    metric, values = _measured(parts, kind)
     found = []
     for part, rows in tables:
         if rows and kind_of(rows) is kind:
-            found += _ranked(part, rows, kind, values.get(str(part.folder)), by)
+            found += _ranked(part, rows, kind, values.get(str(part.folder)), metric)
     sides: dict[str, list[Ranked]] = {}
     for each in found:
         sides.setdefault(each.row[kind.sides] if kind.sides else "", []).append(each)
     chosen = [
         each
         for side in sorted(sides)
-        for each in heapq.nsmallest(count, sides[side], key=_place)
+        for each in heapq.nsmallest(most, sides[side], key=_place)
     ]
     total = sum(len(rows) for _, rows in tables)
-    return Worst(kind, by or kind.by, len(found), total, chosen)
+    by = f"worst {title(metric)}" if metric else kind.by
+    return Worst(kind, by, metric, len(found), total, chosen)
+
+
+def _table(part, run):
+    """Returns the predictions of a part of a run; none if they are too many."""
+    path = part.folder / PREDICTIONS
+    size = path.stat().st_size if path.is_file() else 0
+    if size > LARGEST:
+        run.note(
+            f"'{path}' has {count(size, 'B')}: its worst examples are not looked for, "
+            f"only those of up to {count(LARGEST, 'B')}."
+        )
+        return []
+    return part.table(PREDICTIONS) or []
 
 
 def _place(ranked):
     return tuple(-key for key in ranked.keys), str(list(ranked.row.values())[:2])
 
 
-def _ranked(part, rows, kind, values, by) -> Iterator[Ranked]:
+def _ranked(part, rows, kind, values, metric) -> Iterator[Ranked]:
     unit = unit_of(part)
     for row in rows:
         if None in row or None in row.values():  # of another length than the header
@@ -352,7 +168,10 @@ def _ranked(part, rows, kind, values, by) -> Iterator[Ranked]:
             words = ""
         else:
             value, weight = values.get(row.get("id"), (math.nan, 0.0))
-            keys, words = _by_value(by, value, weight, part), measure(by, float(value))
+            keys, words = (
+                _by_value(metric, value, weight, part),
+                measure(metric, float(value)),
+            )
             more = kind.keys(row, unit) if kind.name in ("labels", "intents") else None
             keys = keys and (*keys, *(more or ()))
         if keys is not None:

@@ -7,6 +7,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import functools
 import json
 import statistics
 from collections.abc import Iterable, Sequence
@@ -98,8 +99,9 @@ class Setup:
         self.runs, self.cell = list(runs), cell
         self.key = ""  # anchor, unique in its page
 
+    @functools.cached_property
     def scores(self) -> list[Score]:
-        """Returns the main metrics, over the runs."""
+        """The main metrics, over the runs."""
         found: dict[str, list] = {}
         for run in self.runs:
             for metric in main_metrics(run.results):
@@ -110,7 +112,7 @@ class Setup:
             _, _, spread, digits, unit = pairs[0][1]
             if len(values) > 1:
                 spread = statistics.stdev(values)
-            scale = _scale(pairs[0][0].task, name)
+            scale = scale_of(pairs[0][0].task, name)
             ends = interval_of([run for run, _ in pairs], name)
             scaled = ends and (ends[0] * scale, ends[1] * scale)
             mean = statistics.fmean(values)
@@ -118,8 +120,25 @@ class Setup:
         return scores
 
 
-def _scale(task, name):
-    """Returns what converts a metric of results.json to the unit that is shown."""
+def scale_of(task: str, name: str) -> float:
+    """Returns what converts a metric of results.json to the unit that is shown.
+
+    Arguments
+    ---------
+    task : str
+        Name of the recipe.
+    name : str
+        Key of the metric.
+
+    Returns
+    -------
+    float
+
+    Example
+    -------
+    >>> scale_of("SUPERB/KS", "accuracy"), scale_of("SUPERB/KS", "loss")
+    (100.0, 1.0)
+    """
     scales = {metric.key: metric.scale for metric in metrics_of(task)}
     return scales.get(name, 100.0 if is_share(name) else 1.0)
 
@@ -249,20 +268,29 @@ def of_runs(runs: Sequence[Run]) -> list[Setup]:
     list of Setup
         By task, the best first.
     """
+    setups = []
+    for task in dict.fromkeys(run.task for run in runs):
+        mine = [run for run in runs if run.task == task]
+        setups += _grouped(task, mine)
+    places = {id(s): min(goodness(run.results) for run in s.runs) for s in setups}
+    return sorted(setups, key=lambda s: (s.task, places[id(s)]))
+
+
+def _grouped(task, runs):
+    """Returns the setups of the runs of a task."""
     columns = differences([run.results for run in runs])
     groups: dict[tuple, list] = {}
     for i, run in enumerate(runs):
         values = {name: column[i] for name, column in columns.items()}
         values = {k: v for k, v in values.items() if v not in (None, "")}
-        key = (run.task, run.upstream, json.dumps(values, sort_keys=True, default=str))
+        key = (run.upstream, json.dumps(values, sort_keys=True, default=str))
         groups.setdefault(key, []).append((run, values))
     setups = []
-    for (task, upstream, _), group in groups.items():
+    for (upstream, _), group in groups.items():
         words = [f"{name} {value}" for name, value in group[0][1].items()]
         name = " · ".join([upstream, *words][:6])
         setups.append(Setup(task, upstream, name, [run for run, _ in group]))
-    places = {id(s): min(goodness(run.results) for run in s.runs) for s in setups}
-    return sorted(setups, key=lambda s: (s.task, places[id(s)]))
+    return setups
 
 
 def give_keys(setups: Iterable[Setup]) -> None:

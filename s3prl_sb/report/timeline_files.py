@@ -21,7 +21,7 @@ from s3prl_sb.dataio.ctm import ctm_rows
 from s3prl_sb.dataio.rttm import field, read_rttm
 from s3prl_sb.dataio.timeline import TYPES, Item, Timeline, from_json, segments_of
 from s3prl_sb.report.gathered import Run
-from s3prl_sb.report.timelines import Lane, labelled, rows_of
+from s3prl_sb.report.lanes import Lane, labelled, rows_of
 from s3prl_sb.storage.files import naming, read_text
 
 SIDES = ("ref", "hyp")
@@ -46,10 +46,10 @@ def rows_for(run: Run, kind: str, name: str) -> list[Lane]:
     """
     ending, read, key = FILES[kind]
     files = [run.once(f"{side}.{ending}", read) or {} for side in SIDES]
-    sides = [timelines.get(key(name), []) for timelines in files]
+    true, found = (timelines.get(key(name), []) for timelines in files)
     if kind == "frames":
-        return labelled(*(segments_of(items, "event") for items in sides))
-    return rows_of(*sides)
+        return labelled(segments_of(true, "event"), segments_of(found, "event"))
+    return rows_of(true, found)
 
 
 def _rttm(path):

@@ -99,8 +99,8 @@ def excerpt(
             )
     first = limits[0] or 0.0
     is_whole = start == 0.0 and stop == duration
-    span = limits if is_whole else (first + start, first + stop)
-    samples = load_waveform(name, wav, *span, RATE)
+    ends = limits if is_whole else (first + start, first + stop)
+    samples = load_waveform(name, wav, ends[0], ends[1], RATE)
     remark = ""
     if not is_whole:
         remark = f"Seconds {start:g} to {stop:g} of {duration:.1f}."
@@ -113,7 +113,7 @@ def of_file(name: str, path: str | Path) -> Excerpt:
     Arguments
     ---------
     name : str
-        What it is, for errors.
+        Name for errors.
     path : str
         The file.
 
@@ -140,7 +140,7 @@ def sound(samples: torch.Tensor, label: str) -> Sound:
     samples : torch.Tensor
         [samples], at :data:`RATE`.
     label : str
-        What it is.
+        Name of the sound.
 
     Returns
     -------

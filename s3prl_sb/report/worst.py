@@ -13,11 +13,22 @@ from markupsafe import Markup
 from s3prl_sb.errors import UserError
 from s3prl_sb.report import timeline_files
 from s3prl_sb.report.alignment import Aligned, Compared, Legend
-from s3prl_sb.report.blocks import Block, Cell, Grid, Options, Prose, Section, joined
+from s3prl_sb.report.blocks import (
+    Block,
+    Cell,
+    Figures,
+    Grid,
+    Options,
+    Prose,
+    Section,
+    joined,
+)
 from s3prl_sb.report.escaping import shown
+from s3prl_sb.report.example_kinds import Row, number, title
 from s3prl_sb.report.gathered import Run
-from s3prl_sb.report.ranking import Ranked, Worst, number, unit_of, worst
-from s3prl_sb.report.timelines import Key, Lane, Track, within, worst_window
+from s3prl_sb.report.lanes import Lane, within, worst_window
+from s3prl_sb.report.ranking import Ranked, Worst, unit_of, worst
+from s3prl_sb.report.timelines import Key, Track
 from s3prl_sb.terminal.quantities import count, is_share, measure
 
 TIMELINES = 3  # most timelines of a run
@@ -26,14 +37,12 @@ SIDES = {
     "trials": {"0": "False acceptances", "1": "False rejections"},
     "queries": {"0": "False alarms", "1": "Missed occurrences"},
 }
-#: Abbreviations in the names of columns.
-SHORT = {name.lower(): name for name in "ID DER WER CER PER EER cpWER tcpWER F1 MCD F0 "
-         "PESQ STOI SI SDR LM".split()}  # fmt: skip
+SILENT = ("converted", "phones")  # kinds whose sounds are elsewhere, or many
 LISTS = ("test", "documents")  # manifests with what a run was tested on
 
 
 class Example(NamedTuple):
-    """An example: its id, facts about it, and what there is to see.
+    """Example with its id, facts about it, and its content.
 
     Arguments
     ---------
@@ -42,7 +51,7 @@ class Example(NamedTuple):
     facts : list of str
         Short texts beside it.
     blocks : list of Block
-        What is below.
+        Content below its title.
 
     Example
     -------
@@ -57,9 +66,15 @@ class Example(NamedTuple):
     def html(self) -> Markup:
         """Returns the example as HTML."""
         facts = (Markup("<span>{}</span>").format(shown(fact)) for fact in self.facts)
+        has_one = sum(isinstance(block, Track) for block in self.blocks) == 1
         return Markup(
-            '<div class="example"><p class="title"><b>{}</b>{}</p>{}</div>'
-        ).format(shown(self.name), Markup().join(facts), joined(self.blocks))
+            '<div class="example{}"><p class="title"><b>{}</b>{}</p>{}</div>'
+        ).format(
+            " of-one" if has_one else "",
+            shown(self.name),
+            Markup().join(facts),
+            joined(self.blocks),
+        )
 
 
 def section(run: Run, options: Options) -> Section | None:
@@ -80,7 +95,7 @@ def section(run: Run, options: Options) -> Section | None:
     found = worst(run, options.worst)
     if found is None:
         return None
-    blocks = [Prose(_lead(found))]
+    blocks: list[Block] = [Prose(_lead(found))]
     if found.examples:
         blocks += SHOWN.get(found.kind.name, _tables)(found, options)
     return Section(f"Worst {found.kind.noun}", f"worst-{found.kind.name}", blocks)
@@ -89,22 +104,20 @@ def section(run: Run, options: Options) -> Section | None:
 def _lead(found: Worst) -> str:
     """Returns the sentence above the examples."""
     kind, examples = found.kind, found.examples
-    noun = kind.noun if found.count != 1 else kind.noun.removesuffix("s")
+    noun = kind.noun if found.total != 1 else kind.noun.removesuffix("s")
     if not examples:
-        return f"Nothing is wrong in {count(found.count)} {noun}."
-    by = title(found.by)
-    if found.faulty == found.count:
+        return f"Nothing is wrong in {count(found.total)} {noun}."
+    first = f"those with the {found.by} first"
+    if found.faulty == found.total:
         several = (
-            f"The {len(examples)} worst of " if len(examples) < found.count else ""
+            f"The {len(examples)} worst of " if len(examples) < found.total else ""
         )
-        return f"{several}{count(found.count)} {noun}, the worst {by} first."
-    few = "" if len(examples) == found.faulty else f"; the {len(examples)} worst are"
-    few = few.replace("are", "of both kinds are") if kind.sides and few else few
-    have = "has" if found.faulty == 1 else "have"
-    return (
-        f"{count(found.faulty)} of {count(found.count)} {noun} {have} errors"
-        f"{few or ', all'} here, the worst {by} first."
-    )
+        return f"{several}{count(found.total)} {noun}, {first}."
+    have = "has an error" if found.faulty == 1 else "have errors"
+    lead = f"{count(found.faulty)} of {count(found.total)} {noun} {have}"
+    if len(examples) == found.faulty:
+        return f"{lead}, {first}." if found.faulty > 1 else f"{lead}."
+    return f"{lead}; {len(examples)} are here, {first}."
 
 
 def _texts(found: Worst, options: Options) -> list[Block]:
@@ -121,29 +134,30 @@ def _texts(found: Worst, options: Options) -> list[Block]:
         ]
         for column in ("slots", "entities"):
             if f"reference_{column}" in row:
-                sides = (
-                    row[f"{side}_{column}"] for side in ("reference", "prediction")
-                )
-                true_slots, found_slots = (side or "none" for side in sides)
-                words = f"{column}: {true_slots} · found: {found_slots}"
-                parts.append(Prose(words))
+                sides = {"true": "reference", "found": "prediction"}
+                facts = [
+                    (f"{word} {column}", row[f"{side}_{column}"] or "none")
+                    for word, side in sides.items()
+                ]
+                parts.append(Figures(facts))
         if place < options.audio:
             parts += listened(each.part, row["id"])
-        facts = [_words(found, each)] if each.words else []
+        value = [_words(found, each)] if each.words else []
         errors = aligned.sentence().partition(":")[0]
-        blocks.append(Example(row["id"], [*facts, errors], parts))
+        blocks.append(Example(row["id"], [*value, errors], parts))
     return blocks
 
 
 def _words(found, each):
-    return f"{title(found.by)} {each.words}"
+    return f"{title(found.metric)} {each.words}"
 
 
 def _tables(found: Worst, options: Options) -> list[Block]:
     """Returns the rows of the examples as a table, or as one for each kind of fault."""
-    kind, blocks = found.kind, []
+    kind = found.kind
+    blocks: list[Block] = []
     titles = SIDES.get(kind.name, {"": ""})
-    for side, title in titles.items():
+    for side, caption in titles.items():
         chosen = [
             each
             for each in found.examples
@@ -151,8 +165,9 @@ def _tables(found: Worst, options: Options) -> list[Block]:
         ]
         if not chosen:
             continue
-        blocks.append(grid(chosen, title or f"Worst {kind.noun}"))
-        for each in chosen[: options.audio]:
+        blocks.append(grid(chosen, caption or f"Worst {kind.noun}"))
+        heard = 0 if kind.name in SILENT else options.audio
+        for each in chosen[:heard]:
             names = [each.row[c] for c in ("id", "id1", "id2", "query", "document")
                      if c in each.row]  # fmt: skip
             sounds = [block for name in names for block in listened(each.part, name)]
@@ -162,7 +177,8 @@ def _tables(found: Worst, options: Options) -> list[Block]:
 
 def _facts(each: Ranked) -> list[str]:
     columns = ("label", "prediction", "score", "value")
-    return [f"{c} {each.row[c]}" for c in columns if each.row.get(c)]
+    row = _intent(each.row) or each.row
+    return [f"{c} {row[c]}" for c in columns if row.get(c)]
 
 
 def grid(examples: Sequence[Ranked], caption: str) -> Grid:
@@ -173,14 +189,15 @@ def grid(examples: Sequence[Ranked], caption: str) -> Grid:
     examples : list of Ranked
         Examples of one kind.
     caption : str
-        What they are.
+        Title of the table.
 
     Returns
     -------
     Grid
     """
-    columns = [name for name in examples[0].row if name][:COLUMNS]
-    values = [[each.row.get(c) or "" for c in columns] for each in examples]
+    cells = [_intent(each.row) or each.row for each in examples]
+    columns = [name for name in cells[0] if name][:COLUMNS]
+    values = [[row.get(c) or "" for c in columns] for row in cells]
     numeric = {
         i
         for i, column in enumerate(columns)
@@ -196,16 +213,15 @@ def grid(examples: Sequence[Ranked], caption: str) -> Grid:
     return Grid([title(c) for c in columns], rows, caption, numeric)
 
 
-def title(column: str) -> str:
-    """Returns the name of a column or a metric for people.
-
-    Example
-    -------
-    >>> title("si_sdr_improvement"), title("frame_accuracy")
-    ('SI SDR improvement', 'frame accuracy')
-    """
-    words = column.split("_")
-    return " ".join(SHORT.get(word, word) for word in words)
+def _intent(row: Row) -> Row:
+    """Returns a row whose label has several slots with one column for each side; an
+    empty one for other rows."""
+    slots = [c for c in row if c and c.endswith("_label")]
+    if not slots or "label" in row:
+        return {}
+    both = {"label": slots, "prediction": [c[:-6] + "_prediction" for c in slots]}
+    joined = {side: " · ".join(row.get(c) or "" for c in both[side]) for side in both}
+    return {"id": row["id"], **joined, "score": row.get("score", "")}
 
 
 def _is_number(text):

@@ -13,6 +13,7 @@ from typing import Any
 from s3prl_sb.errors import UserError, printable, without_secrets
 from s3prl_sb.hyperyaml import programs
 from s3prl_sb.hyperyaml.nodes import plain
+from s3prl_sb.inference.exporting import MEASURES
 from s3prl_sb.inference.finished import ExportError
 from s3prl_sb.inference.published import SETTINGS
 from s3prl_sb.inference.reading import CHANGED, WHAT
@@ -41,7 +42,8 @@ def contents_of(folder: Path, private: Private) -> dict[str, Path | bytes]:
     -------
     dict
         Names to paths, or to contents where the file is rewritten. Files in the folder
-        that the export does not list are none of them.
+        that the export does not list are none of them, nor are the measures of each
+        utterance: their names may be those of speakers or files.
 
     Raises
     ------
@@ -55,17 +57,18 @@ def contents_of(folder: Path, private: Private) -> dict[str, Path | bytes]:
     names = checksums.verify(folder, CHANGED)
     if names is None:
         raise ExportError(f"'{folder}' is an export of an older version: make it anew.")
-    files: dict[str, Path | bytes] = {}
-    for name in names:
-        path = folder / name
-        if not path.is_file() or path.resolve() != path.absolute().resolve():
-            raise ContentsError(f"'{path}' is no file.")
-        files[name] = path
+    files: dict[str, Path | bytes] = {
+        name: folder / name for name in names if name != MEASURES
+    }
     results = read_json(folder / RESULTS, "the results of a run", kind=dict)
     files[RESULTS] = (json.dumps(private.scrubbed(results), indent=2) + "\n").encode()
     files[SETTINGS] = _settings(folder / SETTINGS).encode()
-    private.check({key: files[key] for key in sorted(files)})
-    lines = (f"{_digest(content)}  {name}\n" for name, content in files.items())
+    private.check(files)
+    digests = checksums.listed(folder, CHANGED)
+    for name, content in files.items():
+        if isinstance(content, bytes):
+            digests[name] = hashlib.sha256(content).hexdigest()
+    lines = (f"{digests[name]}  {name}\n" for name in sorted(files))
     files[checksums.FILE] = "".join(lines).encode()
     return files
 
@@ -103,10 +106,3 @@ def _texts(value: Any, key: str = ""):
     elif isinstance(value, list):
         for inner in value:
             yield from _texts(inner, key)
-
-
-def _digest(content):
-    if isinstance(content, bytes):
-        return hashlib.sha256(content).hexdigest()
-    with open(content, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,7 @@
 """Licences of the weights in an export, and of the export.
 
-Most exports have the trained head alone: their upstream is frozen, and whoever loads
-them downloads it where it was published. An export of a fine-tuned upstream, or of one
+Most exports have the trained head alone: their upstream is frozen, and is
+downloaded from where it was published when they are loaded. An export of a fine-tuned upstream, or of one
 that was loaded from a local file, has weights of the upstream, which its licence has to
 allow. The catalogue of cards knows the licences of published weights.
 
@@ -27,7 +27,7 @@ KNOWN = (
     "openrail unlicense other"
 ).split()
 NO_WEIGHTS = "no weights"
-FLAG = "--weights-licence-accepted"
+FLAG = "--weights_licence_accepted"
 
 
 class LicenceError(UserError, ValueError):
@@ -101,7 +101,7 @@ def decided(
     Arguments
     ---------
     terms : Terms
-        Those of the upstream's weights.
+        Terms of the upstream's weights.
     licence : str, optional
         Licence that the user gives the export.
     is_accepted : bool
@@ -129,7 +129,9 @@ def decided(
         return _entry(licence)
     if not is_free(terms.licence) and not is_accepted:
         restricted = is_restricted(terms.licence)
-        known = f"restricts their use: {terms.licence}" if restricted else "is not known"
+        known = (
+            f"restricts their use: {terms.licence}" if restricted else "is not known"
+        )
         raise LicenceError(
             f"This export holds weights of the upstream '{terms.upstream}', whose "
             f"licence {known}. Read it, and give\n{FLAG} if it lets you pass them on, "
@@ -151,4 +153,3 @@ def _entry(licence):
     if licence.lower() in KNOWN:
         return {"license": licence.lower()}
     return {"license": "other", "license_name": re.sub(r"\W+", "-", licence).lower()}
-

@@ -116,9 +116,9 @@ def front_matter(export: Export) -> dict[str, Any]:
             metric_args={f"interval_{_percent(results)}": bounds} if bounds else None,
         )
         for name, value, bounds in _metrics(results)
+        if name != "loss"
     ]
-    source = _sources(results)
-    ids = [m[1] for m in map(HUB_ID.fullmatch, source) if m]
+    ids = [m[1] for m in map(HUB_ID.fullmatch, _sources(results)) if m]
     data = ModelCardData(
         base_model=ids or None,
         library_name=LIBRARY,
@@ -144,14 +144,14 @@ def facts(export: Export) -> str:
     str
     """
     results = export.results
-    task, upstream = _plain(results.get("task")), _plain(results.get("upstream"))
+    task, upstream = (_plain(results.get(key)) for key in ("task", "upstream"))
     model = results.get("upstream_model") or {}
     trained = model.get("trained") or "frozen"
     parts = [
         BEGIN,
         f"# {task} with {upstream}",
-        f"A model for {task}, trained with [s3prl_sb](https://pypi.org/project/s3prl-sb)"
-        f" on features of the {_plain(trained)} upstream `{upstream}`.",
+        f"A model for {task}, trained with s3prl_sb on features of the "
+        f"{_plain(trained)} upstream {_code(results.get('upstream'))}.",
         _use(export),
         f"## Results\n\n{_results(results)}",
         f"## Training\n\n{_training(results)}",
@@ -221,14 +221,13 @@ def _use(export):
     class_of = export.interface
     lines = [
         "## Use",
-        "```bash\npip install s3prl_sb\ns3prl-sb predict "
-        f"{export.name} a.wav\n```",
+        f"```bash\npip install s3prl_sb\ns3prl-sb predict {export.name} a.wav\n```",
         "```python\nfrom s3prl_sb.inference import load\n\n"
         f'model = load("{export.name}")  # {class_of}\n'
         'print(list(model.lines(["a.wav"])))\n```',
     ]
     if export.code:
-        names = ", ".join(f"`{_plain(name)}`" for name in export.code)
+        names = ", ".join(map(_code, export.code))
         lines.append(
             f"**This model has code of its own**: {names}. Nothing of it runs until "
             "you trust it: read it, then give `--trust`, or `trust=True`."
@@ -241,7 +240,7 @@ def _results(results):
     rows = [["metric", "value", f"{level} % interval"]]
     for name, value, bounds in _metrics(results):
         shown = [quantities.measure(name, x) for x in (value, *(bounds or ()))]
-        rows.append([name, shown[0], " to ".join(shown[1:]) or "–"])
+        rows.append([_plain(name), shown[0], " to ".join(shown[1:]) or "–"])
     lines = [columns.as_markdown(rows, right=[1])]
     intervals = results.get("intervals") or {}
     if intervals:
@@ -255,10 +254,10 @@ def _results(results):
     about += [f"{_plain(number)} utterances"] if number else []
     about += [quantities.audio(3600 * hours)] if hours else []
     digest = test.get("sha256")
-    about += [f"SHA-256 of audio and labels `{_plain(digest)}`"] if digest else []
+    about += [f"SHA-256 of audio and labels {_code(digest)}"] if digest else []
     lines.append(", ".join(about) + ".")
     if conditions := test.get("conditions"):
-        lines.append(f"Tested under: `{_plain(conditions)}`.")
+        lines.append(f"Tested under: {_code(conditions)}.")
     protocol = results.get("protocol") or {}
     if protocol.get("followed"):
         lines.append("The run follows the protocol of the benchmark.")
@@ -272,36 +271,33 @@ def _results(results):
 
 
 def _training(results):
-    rows = [["setting", "value"]]
-    for key in ("seed", "total_steps", "best_step", "lr"):
-        if results.get(key) is not None:
-            rows.append([key, _plain(results[key])])
-    for section in ("training", "settings"):
-        for key, value in (results.get(section) or {}).items():
-            if value is not None and key not in [row[0] for row in rows]:
-                rows.append([_plain(key), _plain(value)])
-    sizes = (results.get("utterances") or {}).items()
-    rows += [[f"{_plain(split)} utterances", _plain(size)] for split, size in sizes]
+    values = {key: results.get(key) for key in ("seed", "total_steps", "best_step")}
+    values |= {"lr": results.get("lr"), **(results.get("training") or {})}
+    values |= results.get("settings") or {}
+    for split, size in (results.get("utterances") or {}).items():
+        values[f"{split} utterances"] = size
+    rows = [[_plain(k), _plain(v)] for k, v in values.items() if v is not None]
     versions = (results.get("versions") or {}).items()
     made = ", ".join(f"{_plain(name)} {_plain(v)}" for name, v in versions)
-    return f"{columns.as_markdown(rows)}\n\nMade with {made}."
+    table = columns.as_markdown([["setting", "value"], *rows])
+    return f"{table}\n\nMade with {made}."
 
 
 def _licence(export):
     terms, source = export.terms, _sources(export.results)
-    name, licence = _plain(terms.upstream), _plain(terms.licence)
+    name, licence = _code(terms.upstream), _plain(terms.licence)
     where = ", ".join(_plain(each) for each in source)
     if terms.licence == NO_WEIGHTS:
-        text = f"The upstream `{name}` has no pre-trained weights of others."
+        text = f"The upstream {name} has no pre-trained weights of others."
     elif terms.is_inside:
         text = (
-            f"This repository holds weights of the upstream `{name}` ({where}), or "
+            f"This repository holds weights of the upstream {name} ({where}), or "
             f"weights made from them. Their licence: {licence}. Its terms hold for "
             "whoever uses or passes on this model."
         )
     else:
         text = (
-            f"The weights of the upstream `{name}` are not in this repository: they "
+            f"The weights of the upstream {name} are not in this repository: they "
             f"are downloaded from {where}. Their licence: {licence}."
         )
     stated = export.licence.get("license_name") or export.licence.get("license")
@@ -338,5 +334,11 @@ def _slug(text):
 
 
 def _plain(value):
-    """Returns a value as text without Markdown and HTML, for names from outside."""
-    return re.sub(r"([\\`*_\[\]<>#~])", r"\\\1", printable(value))
+    """Returns a value as text without Markdown and HTML: it may be from outside."""
+    return re.sub(r"([\\`*\[\]<>~])", r"\\\1", printable(value))
+
+
+def _code(value):
+    """Returns a value in the font of code."""
+    text = printable(value).replace("`", "'")
+    return f"`{text}`"

@@ -100,9 +100,7 @@ class Private:
             return _last(text)
         for folder in self.folders:
             rest = r"(?:[\\/][^\s'\",:;{}\[\]()|<>]*)?(?![\w.-])"
-            text = re.sub(
-                re.escape(folder) + rest, lambda match: _last(match[0]), text
-            )
+            text = re.sub(re.escape(folder) + rest, lambda match: _last(match[0]), text)
         text = INSIDE.sub(lambda match: _last(match[0]), text)
         return self.host.sub(HIDDEN, text) if self.host else text
 
@@ -119,8 +117,7 @@ class Private:
         -------
         object
         """
-        found = {str(Path(t)) for t in _texts(value) if PATH.fullmatch(t)}
-        known = [folder for folder in found if len(Path(folder).parts) > 2]
+        known = paths_in(value)
         whole = Private.__new__(Private)
         whole.folders = sorted({*self.folders, *known}, key=len, reverse=True)
         whole.host, whole.token = self.host, self.token
@@ -189,6 +186,27 @@ class Private:
                 "with its card."
             )
         return PrivateError(f"{where} holds {what}, for everybody to read. {fix}")
+
+
+def paths_in(value: Any) -> list[str]:
+    """Returns the texts in a value of JSON that are paths of two folders at least.
+
+    Arguments
+    ---------
+    value : object
+        Dicts, lists and scalars.
+
+    Returns
+    -------
+    list of str
+
+    Example
+    -------
+    >>> paths_in({"a": ["/data/x", "/", "see /data/y", 3]})
+    ['/data/x']
+    """
+    found = {text for text in _texts(value) if PATH.fullmatch(text)}
+    return sorted(text for text in found if len(Path(text).parts) > 2)
 
 
 def _home():

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from s3prl_sb import resources
 from s3prl_sb.foreign import trust
-from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.loggers import chosen
 from s3prl_sb.processes import occupation
 from s3prl_sb.startup import acceptance, devices, excepthook, readiness, snapshot
@@ -96,8 +95,8 @@ def _start(argv, prepare):
 
 def _loggers(hparams, configuration):
     """Returns the loggers of a run, with those of the key ``logger``."""
-    schema, resolved = configuration.schema, configuration.resolved
-    settings = {k: plain(resolved[k]) for k in schema if schema[k].is_plain}
+    schema = configuration.schema
+    settings = {k: hparams[k] for k in schema if schema[k].is_plain}
     names = {file: name for name, file in resources.recipe_files().items()}
     file = schema.file.resolve()
     return chosen.make(hparams, settings, names.get(file, file.parents[1].name))

@@ -102,7 +102,8 @@ def runs_of(
     seeds = sorted({run["seed"] for run in chosen}, key=str)
     chosen = [run for run in chosen if seed in (None, run["seed"])]
     if seeds and not chosen:
-        raise SubmissionError(f"{places}: no run of seed {seed}, but of {few(seeds)}.")
+        of = few(map(str, seeds))
+        raise SubmissionError(f"{places}: no run of seed {seed}, but of {of}.")
     if not chosen:
         raise SubmissionError(f"{places}: no finished run of a task is there.")
     return chosen

@@ -20,7 +20,8 @@ from s3prl_sb.submission.probabilities import Probabilities
 
 LIBRISPEECH = Names(r"\d+-\d+-\d{4}")
 SPEECH_COMMANDS = Names(
-    r"(yes|no|up|down|left|right|on|off|stop|go|_unknown_|_silence_)--(\S+)",
+    r"(?:test_set--)?(yes|no|up|down|left|right|on|off|stop|go|_unknown_|_silence_)"
+    r"--(\S+)",
     r"\1-\2.wav",
 )
 VOXCELEB1 = Names(r"(id\d{5})--(\S+)--(\d{5})", r"\1-\2-\3")

@@ -24,7 +24,8 @@ class Hub:
     ``tokens`` are {token: user} that may write; ``readers`` are tokens that may read.
     ``faults`` is a list of (method, pattern of the path, code): each answers one
     request. ``requests`` lists (method, path). ``hook`` is called with both before the
-    answer. ``blobs`` are the contents that arrived, by SHA-256.
+    answer; there is none if it returns something. ``blobs`` are the contents that
+    arrived, by SHA-256.
     """
 
     def __init__(self):
@@ -48,7 +49,9 @@ class Hub:
 
     def count(self, method, pattern):
         """Number of requests of a kind so far."""
-        return sum(m == method and bool(re.search(pattern, p)) for m, p in self.requests)
+        return sum(
+            m == method and bool(re.search(pattern, p)) for m, p in self.requests
+        )
 
     def close(self):
         """Ends the server; connections that are still open get no answer."""
@@ -92,7 +95,12 @@ def described(path, data):
     entry = {"type": "file", "path": path, "size": len(data), "oid": oid(data)}
     if LARGE.search(path):
         sha = hashlib.sha256(data).hexdigest()
-        entry["lfs"] = {"oid": sha, "sha256": sha, "size": len(data), "pointerSize": 130}
+        entry["lfs"] = {
+            "oid": sha,
+            "sha256": sha,
+            "size": len(data),
+            "pointerSize": 130,
+        }
     return entry
 
 
@@ -127,8 +135,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return None
         hub.requests.append((self.command, path))
-        if hub.hook:
-            hub.hook(self.command, path)
+        if hub.hook and hub.hook(self.command, path):
+            self.close_connection = True
+            return None
         for fault in list(hub.faults):
             method, pattern, code = fault
             if method == self.command and re.search(pattern, path):
@@ -185,7 +194,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self.hub.tokens.get(self._token())
 
     def _repo(self, name):
-        """The repository, if whoever asks may read it."""
+        """The repository, unless the token of the request may not read it."""
         repo = self.hub.repos.get(name)
         readers = {*self.hub.readers, *self.hub.tokens}
         if repo is None or (repo.private and self._token() not in readers):
@@ -321,7 +330,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._json({}, 404, X_Error_Code="RevisionNotFound")
         data = repo.files(commit).get(path)
         if data is None:
-            return self._json({}, 404, X_Error_Code="EntryNotFound", X_Repo_Commit=commit)
+            headers = {"X_Error_Code": "EntryNotFound", "X_Repo_Commit": commit}
+            return self._json({}, 404, **headers)
         if not LARGE.search(path):
             return self._send_file(data, f'"{oid(data)}"', X_Repo_Commit=commit)
         sha = hashlib.sha256(data).hexdigest()

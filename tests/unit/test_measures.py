@@ -75,6 +75,24 @@ def both_needed(metric, targets):
     )
 
 
+def detected_values(detected, true):
+    """Returns the term-weighted value of each query, with beta 2."""
+    hits = (detected & true).sum(1).double() / true.sum(1)
+    alarms = (detected & ~true).sum(1).double() / (~true).sum(1)
+    return (hits - 2 * alarms).numpy()
+
+
+def of_systems(metric, x, y, systems):
+    """Returns a metric of the means of systems, as a function of rows."""
+
+    def means(rows):
+        names = sorted(set(systems[rows].tolist()))
+        sides = [[s[rows][systems[rows] == n].mean() for n in names] for s in (x, y)]
+        return metric(*map(torch.tensor, sides))
+
+    return means
+
+
 @pytest.fixture(scope="module")
 def cases():
     """For each kind: arrays of a metric, and the metric of rows by other means."""
@@ -93,9 +111,11 @@ def cases():
     x, y = draw.normal(size=ITEMS).round(1), scores
     ngrams = np.maximum(words[:, None] - np.arange(4), 0)
     matches = draw.binomial(ngrams, 0.3)
-    tables = torch.randn(ITEMS, 9).round(decimals=1), torch.rand(ITEMS, 9) < 0.3
-    tables[1][5] = False
-    curves = retrieval.value_curves(*tables, beta=2.0)
+    true = torch.from_numpy(draw.random((ITEMS, 9)) < 0.3)
+    true[5] = False
+    tables = torch.from_numpy(draw.normal(size=true.shape).round(1)) + 2 * true, true
+    thresholds = tables[0].unique()[:, None, None]
+    curves = np.stack([detected_values(tables[0] >= t, tables[1]) for t in thresholds])
     scored = {"scores": scores, "targets": targets}
     multi = {"scores": confidences, "targets": labels}
     eer = of(lambda s, t: verification.equal_error_rate(s, t)[0], scores, targets)
@@ -125,6 +145,10 @@ def cases():
         "macro_f1": (half, of(classification.macro_f1, classes, groups)),
         "pearson": ({"x": x, "y": y}, of(correlation.pearson, x, y)),
         "spearman": ({"x": x, "y": y}, of(correlation.spearman, x, y)),
+        "group_mse": (
+            {"x": x, "y": y, "groups": groups},
+            of_systems(correlation.mean_squared_error, x, y, groups),
+        ),
         "bleu": (
             {**counts, "predicted": words, "reference": words + 1},
             sacre(matches, ngrams, words, words + 1),
@@ -134,7 +158,7 @@ def cases():
             {**scored, "parameters": {"p_target": 0.2}},
             both_needed(cost, targets),
         ),
-        "mtwv": ({"values": curves.numpy()}, of(value, *tables)),
+        "mtwv": ({"values": curves.T}, of(value, *tables)),
         "average_precision": (
             multi,
             of(multi_label.mean_average_precision, confidences, labels),
@@ -177,6 +201,46 @@ def test_every_kind_has_the_interval_of_scipy(cases, kind):
     assert mine.low < mine.high
     if not np.isnan(result.bootstrap_distribution).any():
         assert mine[1:] == pytest.approx(result.confidence_interval[:], abs=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["pearson", "spearman"])
+def test_correlations_of_systems(kind):
+    """Systems are fewer than utterances, and a draw may lack one."""
+    x, y = np.random.default_rng(6).normal(size=(2, ITEMS))
+    systems = np.arange(ITEMS) // 4 % 5
+    truth = np.array([0.25, 0.5, 0.5, 0.75, 0.0])[systems]
+    for side in (y, truth):
+        arrays = {"x": x, "y": side, "groups": systems}
+        metrics = {"m": {"kind": kind, **arrays}}
+        measures = Measures.build("utterance", names(ITEMS), metrics)
+        metric = of_systems(getattr(correlation, kind), x, side, systems)
+        expected, _ = scipy_interval(metric, ITEMS, lambda drawn: drawn)
+        mine = measures.interval("m", resamples=DRAWS, seed=SEED)
+        assert mine == pytest.approx((metric(np.arange(ITEMS)), *expected), abs=1e-9)
+
+
+def test_a_mean_of_metrics_has_the_interval_of_scipy(cases):
+    (fraction, rate), (gaps, mean) = cases["ratio"], cases["mean"]
+    metrics = {
+        "score": {"kind": "mean_of", "terms": ["wer", "m"], "complement": ["wer"]},
+        "wer": {"kind": "ratio", **fraction},
+        "m": {"kind": "mean", **gaps},
+    }
+    metrics["score"]["parameters"] = {"least": 0}
+    measures = Measures.build("utterance", names(ITEMS), metrics)
+
+    def metric(rows):
+        return (max(1 - rate(rows), 0) + max(mean(rows), 0)) / 2
+
+    expected, _ = scipy_interval(metric, ITEMS, lambda drawn: drawn)
+    mine = measures.interval("score", resamples=DRAWS, seed=SEED)
+    assert mine[1:] == pytest.approx(expected, rel=1e-9)
+    assert measures.by_item("score")[0][0] == pytest.approx(metric(np.array([0])))
+    assert measures.without(["wer"]).names == ["m"]
+    for wrong in ({"terms": []}, {"terms": ["m"], "complement": ["wer"]}):
+        with pytest.raises(ValueError, match="'score': 'terms' are names"):
+            wrong = metrics | {"score": {"kind": "mean_of", **wrong}}
+            Measures.build("utterance", names(ITEMS), wrong)
 
 
 @pytest.mark.parametrize("kind", ["ratio", "macro_f1", "eer", "spearman"])
@@ -307,8 +371,24 @@ def test_parts_with_the_same_utterances_keep_theirs(tmp_path):
     assert measures.units == ["s", "t"] * 2
 
 
+def test_parts_in_groups_weigh_as_their_groups(tmp_path):
+    rates = {"a": [1, 1], "b": [0, 1], "c": [0, 0]}
+    for part, errors in rates.items():
+        (tmp_path / part).mkdir()
+        wer(errors, [4, 4]).write(tmp_path / part)
+    groups = {"a": "x", "b": "x", "c": "y"}
+    results = [{"fold": p, "folder": p, "group": g} for p, g in groups.items()]
+    write_json(tmp_path / "results.json", {"folds": results})
+    measures = Measures.read(tmp_path)
+    assert measures.value("wer") == ((0.25 + 0.125) / 2 + 0) / 2
+    measures.write(tmp_path)
+    assert Measures.read(tmp_path).interval("wer") == measures.interval("wer")
+
+
 def test_a_file_holds_every_kind(cases, tmp_path):
     metrics = {kind: {"kind": kind, **arrays} for kind, (arrays, _) in cases.items()}
+    metrics["mean"] = {"kind": "mean_of", "terms": ["eer", "ratio"], "complement": []}
+    metrics["values"] = {"kind": "mean", **cases["mean"][0]}
     metrics["min_dcf"] = cost = {"kind": "min_dcf", "of": "eer"}
     cost["parameters"] = {"c_fa": 2}
     wide = np.zeros((ITEMS, 50))
@@ -328,7 +408,8 @@ def test_a_file_holds_every_kind(cases, tmp_path):
         "parameters": {"c_fa": 2},
     }
     assert values["wide"]["numerators"]["values"] == [2]
-    assert values["mean"]["values"][3] is None
+    assert values["mean"] == metrics["mean"]
+    assert values["values"]["values"][3] is None
     measures.write(tmp_path / "again")
     first, second = (tmp_path / p / "measures.json" for p in ("", "again"))
     assert first.read_bytes() == second.read_bytes()

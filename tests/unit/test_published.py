@@ -18,8 +18,8 @@ from s3prl_sb.storage import checksums
 from s3prl_sb.storage.hub import HubError, repository
 
 OWN = """
-from pathlib import Path
-Path({canary!r}).touch()
+import os, pathlib
+pathlib.Path(os.environ["CANARY"]).touch()
 import torch
 class Head(torch.nn.Module):
     def __init__(self, input_size, num_classes, hidden_size=1):
@@ -46,12 +46,15 @@ def wav(tmp_path):
     return make_wav(tmp_path / "a.wav")
 
 
-def own_export(tmp_path, canary):
-    """An export with code of its own."""
+def own_export(tmp_path, monkeypatch):
+    """An export with code of its own, which leaves a canary when it runs."""
+    monkeypatch.setenv("CANARY", str(tmp_path / "canary"))
     run = make_run(tmp_path / "own run", head="!name:my_head.Head")
-    (run / "my_head.py").write_text(OWN.format(canary=str(canary)))
+    (run / "my_head.py").write_text(OWN)
     with trust.trusting():
-        return export(run, tmp_path / "own export")
+        exported = export(run, tmp_path / "own export")
+    (tmp_path / "canary").unlink(missing_ok=True)
+    return exported
 
 
 @pytest.mark.parametrize(
@@ -77,7 +80,8 @@ def test_what_is_no_name(text):
 
 
 def test_loads_the_same_model(exported, wav, hub):  # noqa: F811
-    commit = hub.put("anna/ks", {**files_of(exported), "notes.md": b"", "big.bin": b"x"})
+    others = {"notes.md": b"", "big.bin": b"x"}
+    commit = hub.put("anna/ks", {**files_of(exported), **others})
     here = load(exported).classify_file(wav)
     for model in (
         load("anna/ks"),
@@ -171,11 +175,11 @@ def test_private(exported, hub, monkeypatch):  # noqa: F811
 
 def test_code_is_not_run_unasked(hub, tmp_path, wav, monkeypatch, capsys):  # noqa: F811
     canary = tmp_path / "canary"
-    exported = own_export(tmp_path, canary)
-    canary.unlink(missing_ok=True)
+    exported = own_export(tmp_path, monkeypatch)
     first = hub.put("anna/own", files_of(exported))
+    words = f"(?s)my_head.py.*s3prl-sb trust .*{first}"
     for attempt in (load, Classifier.from_hparams):
-        with pytest.raises(TrustError, match=rf"(?s)my_head.py.*s3prl-sb trust .*{first}"):
+        with pytest.raises(TrustError, match=words):
             attempt("anna/own")
     assert not canary.exists()
     load("anna/own", trust=True)
@@ -183,8 +187,7 @@ def test_code_is_not_run_unasked(hub, tmp_path, wav, monkeypatch, capsys):  # no
     assert main(["trust", str(folder_of("anna/own"))]) == 0
     assert load("anna/own").classify_file(wav)[1] == 0.5
     # What is pushed later is asked for again.
-    text = OWN.format(canary=str(canary)) + "\nCHANGED = True\n"
-    (exported / "my_head.py").write_text(text)
+    (exported / "my_head.py").write_text(OWN + "CHANGED = True\n")
     checksums.write(exported)
     second = hub.put("anna/own", files_of(exported))
     canary.unlink()
