@@ -15,7 +15,14 @@ from s3prl_sb.dataio.ctm import write_ctm
 from s3prl_sb.dataio.rttm import write_rttm
 from s3prl_sb.errors import UserError
 from s3prl_sb.metrics.measures import Measures
-from s3prl_sb.report import before_after, ranking, reconstructions, waveforms, worst
+from s3prl_sb.report import (
+    before_after,
+    disagreements,
+    ranking,
+    reconstructions,
+    waveforms,
+    worst,
+)
 from s3prl_sb.report.blocks import Options
 from s3prl_sb.report.example_kinds import KINDS, kind_of
 from s3prl_sb.report.gathered import Run
@@ -180,6 +187,29 @@ def test_broken_tables_are_no_crash(text, run_of):
     (run.folder / "predictions.csv").write_text(text)
     section = worst.section(run, Options(audio=1))
     assert section is None or section.blocks
+
+
+def test_two_models_answer_the_same_utterance(run_of, tmp_path):
+    one, other = run_of("texts"), tmp_path / "other"
+    other.mkdir()
+    table = (
+        (one.folder / "predictions.csv").read_text().replace("c,x y z,x", "c,x y z,z")
+    )
+    (other / "predictions.csv").write_text(table)
+    runs = {"A": one, BAD: Run({**one.results, "folder": str(other)})}
+    (block,) = disagreements.answers(runs, "c")
+    assert block.hypotheses == {"A": "x", BAD: "z"} and block.reference == "x y z"
+    assert BAD not in block.html()
+    (other / "predictions.csv").write_text(table.replace("x y z", "x y"))
+    runs[BAD] = Run(runs[BAD].results)
+    assert [block.reference for block in disagreements.answers(runs, "c")] == [
+        "x y z",
+        "x y",
+    ]
+    assert disagreements.answers(runs, "nowhere") == []
+    labels = run_of("labels")
+    (grid,) = disagreements.answers({"A": labels, "B": labels}, "b")
+    assert grid.rows[0] == ["A", "yes", "no", "0.6"] and len(grid.rows) == 2
 
 
 def test_too_many_predictions_are_left_out(run_of, monkeypatch):
