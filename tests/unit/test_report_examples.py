@@ -325,6 +325,35 @@ def test_timelines(run_of):
     assert len(run.notes) == 1 and "hyp.ctm" in run.notes[0]
 
 
+@pytest.mark.parametrize("line", ['{"recording": "a"}', "3", '{"recording": "a", '
+    '"type": "event", "label": "x", "start": 0, "stop": Infinity}'])  # fmt: skip
+def test_broken_timelines_are_notes(line, run_of):
+    run = run_of("scenes")
+    (run.folder / "ref.jsonl").write_text(f"{line}\n")
+    assert "Worst scenes" in html_of(run)
+    assert len(run.notes) == 1 and "ref.jsonl" in run.notes[0]
+
+
+def test_crowded_timelines_are_cut_and_say_so(run_of):
+    run = run_of("events")
+    lines = ["filename\tonset\toffset\tevent_label"]
+    lines += [f"a.wav\t{n / 1000}\t{n / 1000 + 0.5}\tbird" for n in range(2000)]
+    lines += [f"a.wav\t1\t2\tlabel {n:02}" for n in range(50)]
+    (run.folder / "ref.tsv").write_text("\n".join([*lines, ""]))
+    html = html_of(run)
+    assert "bird (the first 300 of 2000)" in html
+    assert "21 more rows are left out" in html and len(html) < 100_000
+
+
+@pytest.mark.parametrize("bad", [3, [], {"a": 3}, {"a": {"wav": 3, "duration": 1}},
+    {"a": {"wav": "a.wav"}}, {"a": record("a.wav", "1")}])  # fmt: skip
+def test_broken_manifests_are_sentences(bad, run_of):
+    run = run_of("values")
+    (run.folder / "save").mkdir()
+    (run.folder / "save/test.json").write_text(json.dumps(bad))
+    assert "the manifest of the test set, is missing" in html_of(run, audio=1)
+
+
 def test_before_and_after(run_of, tmp_path):
     run = run_of("sources")
     kinds = ("mixture", "estimate", "clean")
