@@ -21,6 +21,7 @@ from s3prl_sb.commands import (
     check,
     check_head,
     cka,
+    compare,
     completion,
     convert,
     download,
@@ -34,7 +35,9 @@ from s3prl_sb.commands import (
     plot,
     predict,
     push,
+    report,
     run,
+    submit,
     toy,
     units,
     upstreams,
@@ -184,6 +187,13 @@ VERBS = {
         "is named, and the others are labelled.",
         has_trust=True,
     ),
+    "submit": Verb(
+        submit,
+        "write the files of a submission to SUPERB's leaderboard",
+        "From the finished runs of one upstream: predict/ and predict.zip, as S3PRL's "
+        "submit.py makes them. Checks names, numbers of lines and measures; tasks "
+        "without a run are left out.",
+    ),
     "plot": Verb(
         plot,
         "draw audio: its spectrogram, hidden states, attention, prediction",
@@ -207,6 +217,21 @@ VERBS = {
         "of the test set, whether the protocol is the recipe's. Files that cannot be "
         "read are named, and the others are listed; the exit status is 1 only if "
         "there are no others.",
+    ),
+    "report": Verb(
+        report,
+        "make one page of runs: tables, curves, worst utterances, differences",
+        "Makes a self-contained page of runs, or of the output of a benchmark: it loads "
+        "nothing from elsewhere, and can be sent to others. --serve follows a running "
+        "benchmark instead.",
+    ),
+    "compare": Verb(
+        compare,
+        "compare two runs of a task, or the seeds of two, with intervals",
+        "The difference of each metric with its interval by the paired bootstrap over "
+        "what the test set is a sample of (utterances, speakers, recordings), the "
+        "settings that differ, and the utterances where both differ most. Several "
+        "runs in a folder are seeds, whose metrics are averaged.",
     ),
     "pack": Verb(
         pack,

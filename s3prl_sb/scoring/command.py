@@ -107,6 +107,7 @@ def scored(folder, options, rest=()):
         Its folder.
     """
     from s3prl_sb import inference
+    from s3prl_sb.brains.measuring import publish
     from s3prl_sb.dataio.conditions import test_pipes
     from s3prl_sb.inference import published
     from s3prl_sb.scoring import conditions, lists, measuring, settings
@@ -148,6 +149,9 @@ def scored(folder, options, rest=()):
     seconds = time.time() - started
     under.update({key: asked[key] for key in overrides if key in asked})
     scores = settings.score_results(brain, results, folder, seconds, under, is_own)
+    scores.pop("intervals", None)  # of the run
+    if intervals := publish(brain, brain.measured, output):
+        scores["intervals"] = intervals
     write_json(output / RESULTS, scores)
     return scores, output
 
