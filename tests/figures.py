@@ -46,8 +46,10 @@ ROOMS = (
     ("startup",),
     ("brains",),
     ("inference",),
+    ("sharing",),
     ("engines",),
     ("analysis", "plotting", "scoring", "submission", "benchmark"),
+    ("report",),
     ("commands",),
     ("cli",),
 )

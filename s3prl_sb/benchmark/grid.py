@@ -33,9 +33,7 @@ def blocks(table, published=False):
         of the full protocol on the real corpus; the others, if requested, have a line
         that says that they are not comparable; other models have a line each.
     """
-    by_suite = {}
-    for task in table["tasks"]:
-        by_suite.setdefault(suite_of(task), []).append(task)
+    by_suite = tasks_by_suite(table)
     plain = set(by_suite) <= set(SUPERB)
     return [
         _block(table, tasks, "upstream" if plain else suite(name).title, published)
@@ -43,14 +41,67 @@ def blocks(table, published=False):
     ]
 
 
-def _block(table, tasks, title, published):
+def tasks_by_suite(table):
+    """Returns the tasks of a table by suite: those of one block.
+
+    Arguments
+    ---------
+    table : dict
+        Output of :func:`s3prl_sb.benchmark.table.gather`.
+
+    Returns
+    -------
+    dict
+        Name of the suite to ids of tasks.
+    """
+    by_suite = {}
+    for task in table["tasks"]:
+        by_suite.setdefault(suite_of(task), []).append(task)
+    return by_suite
+
+
+def columns_of(table, tasks):
+    """Returns the columns of a block.
+
+    Arguments
+    ---------
+    table : dict
+        Output of :func:`s3prl_sb.benchmark.table.gather`.
+    tasks : list of str
+        Tasks of the block.
+
+    Returns
+    -------
+    list of tuple
+        Task and :class:`s3prl_sb.runs.tasks.Metric`; optional ones that some row has.
+    """
     shown = [(task, metric) for task in tasks for metric in task_of(task).metrics]
-    shown = [c for c in shown if not c[1].optional or _any(table, *c)]
+    return [c for c in shown if not c[1].optional or _any(table, *c)]
+
+
+def rows_of(table, tasks):
+    """Returns the rows of a block: those with one of its tasks.
+
+    Arguments
+    ---------
+    table : dict
+        Output of :func:`s3prl_sb.benchmark.table.gather`.
+    tasks : list of str
+        Tasks of the block.
+
+    Returns
+    -------
+    list of dict
+    """
+    return [row for row in table["rows"] if any(t in row["cells"] for t in tasks)]
+
+
+def _block(table, tasks, title, published):
+    shown = columns_of(table, tasks)
     names = [task.rpartition("/")[2] for task, _ in shown]
     headings = [metric.heading for _, metric in shown]
     lines = [[title, *(f"{name} {text}" for name, text in zip(names, headings))]]
-    rows = [row for row in table["rows"] if any(task in row["cells"] for task in tasks)]
-    for row in rows:
+    for row in rows_of(table, tasks):
         name = columns.visible(row["upstream"])
         line, public, doubtful = [name], [PUBLISHED], [DOUBTFUL]
         for task, metric in shown:

@@ -4,6 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import speechbrain as sb
@@ -22,7 +23,9 @@ from s3prl_sb.dataio.speaker_activity import (
 )
 from s3prl_sb.lobes.heads.pooling import frame_mask
 from s3prl_sb.lobes.permutation_invariant import permutation_invariant_bce
-from s3prl_sb.metrics.diarization import corpus_errors
+from s3prl_sb.metrics.contributions import Entry, ratio
+from s3prl_sb.metrics.diarization import DiarizationErrors, corpus_errors
+from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.csv_files import write_csv
 from s3prl_sb.storage.file_names import file_stem
@@ -60,6 +63,7 @@ class DiarizationBrain(SSLBrain):
 
     metric = "der"
     higher_is_better = False
+    unit = "recording"
 
     def __init__(self, references, **kwargs):
         super().__init__(**kwargs)
@@ -89,8 +93,8 @@ class DiarizationBrain(SSLBrain):
             self.frames = int(counted[..., 0].sum())
             labels = labels.gather(2, order[:, None].expand_as(labels))
             right = ((logits > 0) == (labels > 0)) & counted
-            self.right += int(right.sum())
-            self.counted += int(counted.sum())
+            sums = [side.sum((1, 2)).tolist() for side in (right, counted)]
+            self.right.update(zip(batch.id, zip(*sums)))
             probabilities = torch.sigmoid(logits.float()).cpu()
             for row, length, name in zip(probabilities, lens, batch.id):
                 frames = round(float(length) * len(row))
@@ -103,7 +107,8 @@ class DiarizationBrain(SSLBrain):
 
     def start_stage(self, stage):
         """Starts collecting probabilities."""
-        self.probabilities, self.right, self.counted = {}, 0, 0
+        self.probabilities = {}
+        self.right = {}  # numbers of frames that are right, and of those that count
 
     def stage_stats(self, stage):
         """Returns error rates; in validation, also chooses threshold and median."""
@@ -124,12 +129,13 @@ class DiarizationBrain(SSLBrain):
         self.hypotheses = self._hypotheses(self.threshold, self.median)
         errors = errors_of(self.seen, self.hypotheses)
         within = errors_of(self.seen, self.hypotheses, COLLAR)
+        right, counted = map(sum, zip(*self.right.values()))
         stats = {
             "der": errors.rate,
             "der_miss": errors.missed / errors.speech,
             "der_false_alarm": errors.false_alarm / errors.speech,
             "der_confusion": errors.confusion / errors.speech,
-            "frame_accuracy": self.right / max(self.counted, 1),
+            "frame_accuracy": right / max(counted, 1),
             "threshold": self.threshold,
             "median": float(self.median),
         }
@@ -146,6 +152,25 @@ class DiarizationBrain(SSLBrain):
             )
             for name, probabilities in self.probabilities.items()
         }
+
+    def measures(self):
+        """Returns the errors of each recording."""
+        within, names = self._errors_of_each(COLLAR), list(self.seen)
+        right, counted = zip(*(self.right[name] for name in names))
+        entries = {
+            **rates_of(self._errors_of_each()),
+            "frame_accuracy": ratio(right, counted),
+        }
+        if any(each.speech for each in within):
+            entries["der_collar"] = rates_of(within)["der"]
+        return Measures.build(self.unit, names, entries)
+
+    def _errors_of_each(self, collar=0.0):
+        """Returns the errors of each recording."""
+        return [
+            errors_of({name: record}, {name: self.hypotheses[name]}, collar)
+            for name, record in self.seen.items()
+        ]
 
     def write_predictions(self):
         """Writes ``predictions.csv``, RTTM and UEM files, probabilities, timelines."""
@@ -268,6 +293,31 @@ def errors_of(records, hypotheses, collar=0.0):
         {name: scored(record) for name, record in records.items()},
         collar=collar,
     )
+
+
+def rates_of(errors: Iterable[DiarizationErrors]) -> dict[str, Entry]:
+    """Returns what recordings contribute to the error rate and its parts.
+
+    Arguments
+    ---------
+    errors : list of DiarizationErrors
+        Errors of each recording.
+
+    Returns
+    -------
+    dict
+        "der", "der_miss", "der_false_alarm" and "der_confusion" to entries of
+        ``measures.json``.
+    """
+    errors = list(errors)
+    speech = [each.speech for each in errors]
+    parts = {
+        "der": [each.total for each in errors],
+        "der_miss": [each.missed for each in errors],
+        "der_false_alarm": [each.false_alarm for each in errors],
+        "der_confusion": [each.confusion for each in errors],
+    }
+    return {name: ratio(seconds, speech) for name, seconds in parts.items()}
 
 
 def scored(record):

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from s3prl_sb.brains import plots
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.distributed import share
-from s3prl_sb.brains.labels import category_pipe
+from s3prl_sb.brains.labels import SPEAKER, category_pipe
 from s3prl_sb.brains.timeline_plot import label_timeline
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.ctm import write_ctm
@@ -28,6 +28,8 @@ from s3prl_sb.dataio.splits import make_splits, read_splits
 from s3prl_sb.lobes.heads.pooling import frame_mask
 from s3prl_sb.lobes.time_alignment import align
 from s3prl_sb.metrics.classification import accuracy, confusion_matrix
+from s3prl_sb.metrics.contributions import Entry, mean, ratio
+from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.csv_files import write_csv
 from s3prl_sb.storage.file_names import file_stem
@@ -166,6 +168,26 @@ class FrameBrain(SSLBrain):
             stats["accuracy"] = accuracy(predicted, true)
         return stats
 
+    def contributions(self) -> dict[str, Entry]:
+        """Returns what each utterance contributes to the metrics of the test."""
+        right, counted = [], []
+        for name, true in self.true.items():
+            known = true != UNKNOWN
+            right.append(int((self.predicted[name] == true)[known].sum()))
+            counted.append(int(known.sum()))
+        entries = {"frame_accuracy": ratio(right, counted)}
+        if self.utterances:
+            pairs = [self.utterances[name][:2] for name in self.true]
+            entries["accuracy"] = mean(int(label == best) for label, best in pairs)
+        return entries
+
+    def measures(self):
+        """Returns the contributions; if labels are speakers, these are drawn."""
+        units = None
+        if self.unit == SPEAKER:
+            units = [self.labels[self.utterances[name][0]] for name in self.true]
+        return Measures.build(self.unit, list(self.true), self.contributions(), units)
+
     def active(self, labels: torch.Tensor) -> torch.Tensor:
         """Returns which labels hold in each frame.
 
@@ -209,9 +231,14 @@ class FrameBrain(SSLBrain):
         self.plot_confusions(folder / "confusion_matrix.png")
 
     def plot_confusions(self, path):
-        """Plots which labels are confused, into a PNG file."""
+        """Plots which labels are confused, into a PNG file, and writes the counts into
+        ``confusions.csv`` beside it."""
         counts = confusion_matrix(*self.joined(), len(self.labels))
         plots.confusion_matrix(path, counts, self.labels, plots.heading(self))
+        pairs = counts.nonzero().tolist()
+        rows = [[self.labels[t], self.labels[p], int(counts[t, p])] for t, p in pairs]
+        header = ["label", "prediction", "frames"]
+        write_csv(path.with_name("confusions.csv"), header, rows)
 
     def _rate(self, name):
         """Returns the share of right labels in an utterance, of those that count; None

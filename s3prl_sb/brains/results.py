@@ -19,7 +19,7 @@ import speechbrain
 import torch
 
 import s3prl_sb
-from s3prl_sb.brains import audio_examples, plots
+from s3prl_sb.brains import audio_examples, measuring, plots
 from s3prl_sb.brains.costs import with_costs_of_training
 from s3prl_sb.brains.course import loggers_with
 from s3prl_sb.dataio import conditions
@@ -67,8 +67,10 @@ def write(brain, metrics):
     """
     folder = Path(brain.hparams.output_folder)
     layers, weights = layers_of(brain)
+    intervals = measuring.publish(brain, metrics, folder)
     results = {
         **facts(brain, metrics),
+        **({"intervals": intervals} if intervals else {}),
         "utterances": brain.splits,
         "test": describe_test(brain),
         "layers": layers,

@@ -1,0 +1,281 @@
+"""s3prl-sb report: what is on the page, its size, its safety, its colours."""
+
+import html
+import json
+import re
+import shutil
+
+import pytest
+from made_runs import write_benchmark, write_run
+
+from s3prl_sb.cli import main
+from s3prl_sb.report import blocks, charts, contents, details, making, page, setups
+from s3prl_sb.report.gathered import Run, gather
+
+HOSTILE = (
+    "</script><script>window.ran=1</script>",
+    '" onmouseover="window.ran=1',
+    "'><img src=x onerror=window.ran=1>",
+    "{{7*7}}{% raise %}",
+    "a\u2028b\u202ec",
+    "__proto__",
+    "n" * 10_000,
+)
+
+
+def made(*folders, **options):
+    return making.make(list(map(str, folders)), **options)
+
+
+def text_of(page_html):
+    return html.unescape(re.sub(r"<script.*?</script>|<style.*?</style>|<[^>]*>", " ",
+                                page_html, flags=re.S))  # fmt: skip
+
+
+def test_a_benchmark(tmp_path):
+    table = write_benchmark(tmp_path / "bench")
+    found = made(tmp_path / "bench")
+    assert found.faults == [] and len(found.runs) == 7
+    body, words = found.html, text_of(found.html)
+    for row in table["rows"]:
+        summary = row["cells"]["KS"]["metrics"]["accuracy"]
+        key = f"run-ks-{row['upstream'].replace('_', '-')}"
+        number = f"{summary['mean']:.2f}"
+        assert re.search(f'<a href="#{key}">(<b class="best">)?{number}', body)
+        assert f'<details class="setup" id="{key}" data-task="KS"' in body
+        assert f"± {summary['spread']:.2f}" in words
+    assert "@0.001" in words and "mean ± standard deviation over seeds" in words
+    assert "96.30" in words  # the published number
+    assert len(re.findall('<tr class="attached"', body)) == 2
+    assert (
+        "s3prl-sb run SUPERB/KS --upstream fbank --data_folder /data/KS --seed 1"
+        in (words)
+    )
+    assert "2000, the best at 1500" in words and "0.99 GB" in words
+
+
+def test_intervals_of_one_run_and_of_seeds(tmp_path):
+    one = write_run(tmp_path / "a", seed=1)
+    write_run(tmp_path / "b", seed=2)
+    runs = gather([str(tmp_path)], pytest.fail)
+    low, high = one["intervals"]["metrics"]["accuracy"]
+    assert setups.interval_of(runs[:1], "accuracy") == (low, high)
+    both = setups.interval_of(runs, "accuracy")
+    assert both[1] - both[0] < high - low  # of the mean of two
+    (setup,) = setups.of_runs(runs)
+    assert setup.scores[0].interval == pytest.approx([100 * end for end in both])
+    assert setups.interval_of(runs, "loss") is None
+
+
+def test_runs_are_grouped_by_all_but_the_seed(tmp_path):
+    for name, seed, lr in (("a", 1, 0.1), ("b", 2, 0.1), ("c", 1, 0.5)):
+        write_run(tmp_path / name, seed=seed, lr=lr)
+    groups = setups.of_runs(gather([str(tmp_path)], pytest.fail))
+    assert sorted(len(setup.runs) for setup in groups) == [1, 2]
+    setups.give_keys(groups)
+    assert len({setup.key for setup in groups}) == 2
+
+
+def test_settings_that_differ(tmp_path):
+    for name, lr in (("a", 0.1), ("b", 0.5)):
+        write_run(tmp_path / name, lr=lr)
+    write_run(tmp_path / "c", task="SUPERB/IC", lr=0.9)  # alone in its task
+    settings = details.settings_of(setups.of_runs(gather([str(tmp_path)], pytest.fail)))
+    assert sorted(map(str, settings.values())) == [
+        "[('lr', '0.1')]",
+        "[('lr', '0.5')]",
+        "[]",
+    ]
+    words = text_of(made(tmp_path).html)
+    assert words.count("Settings that differ between the runs of this task") == 2
+
+
+def test_a_benchmark_that_has_been_moved(tmp_path):
+    write_benchmark(tmp_path / "bench")
+    shutil.move(tmp_path / "bench", tmp_path / "elsewhere")
+    found = made(tmp_path / "elsewhere")
+    assert found.html.count('<details class="setup"') == 4
+    assert 'id="single-runs"' not in found.html
+    above = made(tmp_path)  # a folder of benchmarks
+    assert above.html.count('<details class="setup"') == 4
+
+
+CONTENTS = (b"", b"{}", b"[1]", b'{"rows": 3}', b"\xff\x00")
+
+
+@pytest.mark.parametrize("content", CONTENTS)
+def test_damaged_files_are_named(tmp_path, content):
+    write_benchmark(tmp_path / "bench")
+    (tmp_path / "bench" / "table.json").write_bytes(content)
+    for place, name in zip(
+        sorted(tmp_path.glob("bench/*/*/*")),
+        ("results.json", "predictions.csv", "measures.json", "train_log.txt"),
+    ):
+        (place / name).write_bytes(content)
+    found = made(tmp_path / "bench")
+    assert found.html.count('class="setup"') == 4
+    for name in ("table.json", "results.json", "measures.json"):
+        assert name in " ".join(found.faults) and name in text_of(found.html)
+
+
+def test_a_section_that_fails_is_named(tmp_path, monkeypatch):
+    def broken(run, options):
+        raise ValueError("<b>no</b>")
+
+    monkeypatch.setattr(contents, "RUN_SECTIONS", [broken])
+    write_run(tmp_path / "a")
+    found = made(tmp_path)
+    assert any("<b>no</b>" in fault and "broken" in fault for fault in found.faults)
+    assert "<b>no</b>" not in found.html
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_hostile_names(tmp_path, hostile):
+    settings = {"upstream": hostile, "data_folder": hostile, hostile: hostile}
+    write_run(
+        tmp_path / "a",
+        task=hostile,
+        upstream=hostile,
+        settings=settings,
+        versions={hostile: hostile},
+        test={"name": hostile},
+    )
+    write_run(tmp_path / "b", task=hostile, upstream="fbank", lr=0.1)
+    body = made(tmp_path, title=hostile).html
+    shown = blocks.shown(hostile)
+    assert shown in text_of(body)
+    assert "<script>window" not in body and "<img src=x" not in body
+    assert ' onmouseover="' not in body and "\u2028" not in body
+    assert body.count("<script>") == body.count("</script>") - body.count(
+        "<script type="
+    )
+
+
+@pytest.mark.parametrize("count", [40, 200])
+def test_size(tmp_path, count, monkeypatch):
+    def large(run, options):
+        return blocks.Section("Large", "large", [blocks.Prose(run.name + "x" * 80_000)])
+
+    def never_too_large(run, options):
+        return blocks.Section("Small", "small", [blocks.Prose("y" * 100)])
+
+    monkeypatch.setattr(contents, "CELL_SECTIONS", [])
+    monkeypatch.setattr(contents, "OVERVIEW_SECTIONS", [])
+    monkeypatch.setattr(contents, "RUN_SECTIONS", [large, never_too_large])
+    first = tmp_path / "0"
+    write_run(first)
+    for i in range(1, count):
+        shutil.copytree(first, tmp_path / str(i))
+        results = json.loads((first / "results.json").read_text())
+        results.update(upstream=f"upstream {i}", seed=i)
+        (tmp_path / str(i) / "results.json").write_text(json.dumps(results))
+    found = made(tmp_path).html
+    assert len(found.encode()) < 5_000_000
+    assert text_of(found).count("y" * 100) == count
+    left_out = re.findall(r"under 5 MB: Large \((\d+)\)", text_of(found))
+    kept = len(re.findall("x{80000}", found))
+    assert kept + sum(map(int, left_out)) == count and kept > 35
+    assert ("Some charts were left out" in text_of(found)) == (count == 200)
+
+
+def test_nothing_runs_but_the_scripts_of_the_page(tmp_path):
+    write_run(tmp_path / "a")
+    body = made(tmp_path).html
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', body)[1]
+    policy = html.unescape(policy)
+    assert "default-src 'none'" in policy and "connect-src 'none'" in policy
+    assert "unsafe-eval" not in policy
+    assert re.search(r"script-src( 'sha256-[\w+/=]+')+;", policy)
+    served = page.render([], live="1")
+    assert "connect-src &#39;self&#39;" in served
+    frame = re.sub(r"<script>.*?</script>", "", body, flags=re.S)
+    assert not re.search(r'(src|href)="(?!data:|#)', frame)
+
+
+def contrast(one, other):
+    """Contrast of two colours, as WCAG 2 defines it."""
+
+    def luminance(color):
+        parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [
+            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts
+        ]
+        return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear))
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_contrast(theme):
+    colors = charts.PALETTE[theme]
+    for back in ("back", "raised"):
+        for text in ("text", "soft", "accent", "strong", "good", "bad"):
+            assert contrast(colors[text], colors[back]) >= 4.5, (text, back)
+        for part in ("edge", "faint"):
+            assert contrast(colors[part], colors[back]) >= 3, (part, back)
+    for mark in colors[charts.CATEGORY]:
+        assert contrast(mark, colors["back"]) >= 3, mark
+
+
+def test_headings_and_anchors(tmp_path):
+    write_benchmark(tmp_path / "bench")
+    write_run(tmp_path / "more" / "a", task="TIMIT/phones")
+    body = made(tmp_path / "bench", tmp_path / "more").html
+    body = re.sub(r"<script>.*?</script>", "", body, flags=re.S)
+    levels = [int(level) for level in re.findall(r"<h(\d)", body)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(new <= old + 1 for old, new in zip(levels, levels[1:]))
+    ids = re.findall(r' id="([^"]*)"', body)
+    assert len(ids) == len(set(ids))
+    assert {link for link in re.findall(r'href="#([^"]*)"', body)} <= set(ids)
+
+
+def test_the_verb(tmp_path, capsys):
+    write_run(tmp_path / "runs" / "a")
+    output = tmp_path / "out" / "report.html"
+    words = ["report", str(tmp_path / "runs"), "--output", str(output)]
+    assert main(words) == 0
+    assert "1 run, 1.0 MB" in capsys.readouterr().out
+    assert "<title>Results of runs</title>" in output.read_text("utf-8")
+    assert main([*words, "--title", "Mine"]) == 0  # over its own page
+    assert "<title>Mine</title>" in output.read_text("utf-8")
+
+
+@pytest.mark.parametrize("content", ["<!DOCTYPE html><p>mine", "a,b\n", "{}"])
+def test_keeps_other_files(tmp_path, capsys, content):
+    write_run(tmp_path / "runs" / "a")
+    path = tmp_path / "notes.html"
+    path.write_text(content)
+    assert main(["report", str(tmp_path / "runs"), "--output", str(path)]) == 1
+    assert "is no report" in capsys.readouterr().err and path.read_text() == content
+    assert main(["report", str(tmp_path / "runs"), "--output", str(tmp_path)]) == 1
+    assert "is a folder" in capsys.readouterr().err
+
+
+def test_no_runs(tmp_path, capsys):
+    assert main(["report", str(tmp_path), "--output", str(tmp_path / "a.html")]) == 1
+    assert "no results.json under" in capsys.readouterr().err
+    assert main(["report", str(tmp_path / "none")]) == 1
+    assert "none' cannot be read" in capsys.readouterr().err
+    assert main(["report", str(tmp_path), "--worst", "-1"]) == 1
+    assert "give 0 or more" in capsys.readouterr().err
+
+
+def test_a_missing_library(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "vl_convert", None)
+    page.vega.cache_clear()
+    write_run(tmp_path / "a")
+    assert main(["report", str(tmp_path), "--output", str(tmp_path / "a.html")]) == 1
+    assert "pip install 's3prl_sb[report]'" in capsys.readouterr().err
+    page.vega.cache_clear()
+
+
+def test_tables_of_a_run(tmp_path):
+    write_run(tmp_path / "a")
+    run = Run({"folder": str(tmp_path / "a"), "task": "SUPERB/KS"})
+    assert run.table("predictions.csv")[0]["label"] == "yes"
+    assert run.table("none.csv") is None and run.notes == []
+    (tmp_path / "a" / "b.csv").write_text('id\n"a')
+    assert run.table("b.csv") is None and "b.csv" in run.notes[0]
+    assert run.json("results.json")["seed"] == 1986
