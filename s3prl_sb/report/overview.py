@@ -134,11 +134,12 @@ def _block(table, lines, tasks, title):
     rows = iter(grid.rows_of(table.values, tasks))
     numbers = {id(row): i for i, row in enumerate(table.values["rows"])}
     best = _best(grid.rows_of(table.values, tasks), shown_columns)
-    found = []
+    found, upstream = [], None
     for line in rest:
         is_attached = line[0].startswith("  ")
         if is_attached or line[0].endswith(grid.OTHER):
-            found.append(Row([line[0].strip(), *line[1:]], attached=is_attached))
+            of = upstream if is_attached else None
+            found.append(Row([line[0].strip(), *line[1:]], is_attached, upstream=of))
             continue
         row = next(rows)
         first, _, setting = row["upstream"].partition(PART)
@@ -146,8 +147,8 @@ def _block(table, lines, tasks, title):
         for (task, metric), text in zip(shown_columns, line[1:], strict=True):
             setup = table.setups.get((numbers[id(row)], task))
             cells.append(_number(setup, metric, text, best.get((task, metric.key))))
-        title_of_row = (row.get("about") or {}).get("upstream") or row["upstream"]
-        found.append(Row(cells, upstream=title_of_row))
+        upstream = (row.get("about") or {}).get("upstream") or row["upstream"]
+        found.append(Row(cells, upstream=upstream))
     return Grid(header, found, title, range(1, len(header)))
 
 

@@ -21,7 +21,7 @@ from s3prl_sb.dataio.ctm import ctm_rows
 from s3prl_sb.dataio.rttm import field, read_rttm
 from s3prl_sb.dataio.timeline import TYPES, Item, Timeline, from_json, segments_of
 from s3prl_sb.report.gathered import Run
-from s3prl_sb.report.timelines import Lane, labelled, rows_of
+from s3prl_sb.report.lanes import Lane, labelled, rows_of
 from s3prl_sb.storage.files import naming, read_text
 
 SIDES = ("ref", "hyp")

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from s3prl_sb.report import alignment, before_after, blocks, page, waveforms
-from s3prl_sb.report.timelines import Lane, Track
+from s3prl_sb.report.lanes import Lane
+from s3prl_sb.report.timelines import Track
 from s3prl_sb.report.worst import Example
 
 BAD = '</script><img src=x onerror="window.hacked=1">'

@@ -3,19 +3,22 @@
 import csv
 import io
 import json
+import tarfile
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.ctm import write_ctm
 from s3prl_sb.dataio.rttm import write_rttm
+from s3prl_sb.errors import UserError
 from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.report import before_after, ranking, reconstructions, waveforms, worst
 from s3prl_sb.report.blocks import Options
+from s3prl_sb.report.example_kinds import KINDS, kind_of
 from s3prl_sb.report.gathered import Run
-from s3prl_sb.report.ranking import KINDS, kind_of
 
 BAD = "</script><img src=x onerror=alert(1)>"
 TABLES = {
@@ -233,6 +236,46 @@ def test_a_sound_is_what_it_was(tmp_path):
     spectrum = np.abs(np.fft.rfft(decoded[8000:40000]))
     assert abs(np.argmax(spectrum) / 2.0 - 440) <= 1  # bins of half a Hz
     assert len(sound.data) < 30_000
+
+
+def test_packed_sounds_are_read_where_they_are(tmp_path):
+    path = tone(tmp_path / "a.wav")
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        tar.add(path, "a.wav")
+    with tarfile.open(tmp_path / "a.tar") as tar:
+        member = tar.getmember("a.wav")
+    name = f"{tmp_path}/a.tar:{member.offset_data}:{member.size}"
+    packed = waveforms.excerpt("a", record(name)).samples
+    assert packed.equal(waveforms.of_file("a", path).samples)
+    with pytest.raises(UserError, match="features, not audio"):
+        waveforms.excerpt("a", record("feats.ark:12"))
+
+
+def test_without_mp3_it_is_flac(monkeypatch):
+    monkeypatch.setattr(soundfile, "available_formats", lambda: {"WAV": "WAV"})
+    samples = torch.linspace(-1.5, 1.5, 16000)
+    sound = waveforms.sound(samples, "a")
+    decoded, rate = soundfile.read(io.BytesIO(sound.data), dtype="float32")
+    assert sound.kind == "flac" and rate == 16000
+    assert np.abs(decoded - samples.clamp(-1, 1).numpy()).max() < 1e-4
+
+
+def test_of_long_recordings_the_worst_minute_is_shown(run_of, tmp_path):
+    """Both the rows and the sound are those of the minute."""
+    run = run_of("speakers")
+    row = "a,300.000,1,0.5,10,0,0,20"
+    (run.folder / "predictions.csv").write_text(f"{TABLES['speakers'][0]}\n{row}\n")
+    turns = [("ann", 5.0, 15.0), ("ann", 210.0, 220.0)]
+    write_rttm({"a": turns}, run.folder / "ref.rttm")
+    write_rttm({"a": turns[:1]}, run.folder / "hyp.rttm")
+    (run.folder / "save").mkdir()
+    records = {"a": record(tone(tmp_path / "a.wav", 300.0, 8000), 300.0)}
+    manifest.write(records, run.folder / "save/test.json")
+    html = html_of(run, audio=1)
+    assert 'data-start="180.000" data-stop="240.000"' in html
+    assert "Seconds 180 to 240 of 300.0, where the two differ longest." in html
+    assert "left:50.00%;width:16.67%" in html and "240 s</span>" not in html
+    assert "60.0 s, 0 to 8 kHz" in html and html.count('class="true"') == 1
 
 
 def test_timelines(run_of):
