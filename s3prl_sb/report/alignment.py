@@ -164,7 +164,8 @@ def tokens(text: str, unit: str) -> list[str]:
 
 def _sentence(pairs: Sequence[Pair], unit: str) -> str:
     wrong = [pair for pair in pairs if pair[0] != pair[1]]
-    place = f"in {sum(true is not None for true, _ in pairs)} {unit}"
+    number = sum(true is not None for true, _ in pairs)
+    place = f"in {number} {unit if number != 1 else unit.removesuffix('s')}"
     if not wrong:
         return f"no errors {place}"
     named = [

@@ -1,4 +1,4 @@
-"""What a run made of a sound, beside what it was given and what it should have made.
+"""Predictions of a run that are sounds, beside the sounds that they came from.
 
 Enhancement and separation leave examples in ``examples``, conversion leaves all in
 ``converted``.
@@ -15,15 +15,16 @@ from markupsafe import Markup
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.report.blocks import Block, Options, Prose, Section, joined
+from s3prl_sb.report.example_kinds import number, title
 from s3prl_sb.report.gathered import Run
-from s3prl_sb.report.ranking import PREDICTIONS, number, title, worst
+from s3prl_sb.report.ranking import PREDICTIONS, worst
 from s3prl_sb.report.timelines import Track
 from s3prl_sb.report.worst import Example, record_of
 from s3prl_sb.terminal.quantities import measure
 
 INDEX = "examples/index.json"
 SHOWN = 1  # examples without sound
-HIDDEN = ("seconds", "duration")  # columns that are no measures
+HIDDEN = ("seconds", "duration")  # other columns than measures
 
 
 class SideBySide(NamedTuple):

@@ -1,7 +1,6 @@
 """Which examples of a run are the worst ones.
 
-What a run was tested on decides what an example is: the columns of predictions.csv say
-it. The value of an example is that of measures.json; runs without it, and measures
+The value of an example is that of measures.json; runs without it, and measures
 that single examples do not have, are ranked by the row itself.
 
 Authors
@@ -10,22 +9,16 @@ Authors
 
 import heapq
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from s3prl_sb.metrics.transcription import edits
-from s3prl_sb.report.alignment import tokens
+from s3prl_sb.report.example_kinds import Keys, Kind, Row, kind_of, title
 from s3prl_sb.report.gathered import Run
 from s3prl_sb.runs.suite_tasks import metrics_of
 from s3prl_sb.terminal.quantities import count, is_share, measure
 
 PREDICTIONS = "predictions.csv"
 LARGEST = 100_000_000  # bytes of predictions that are searched
-#: Abbreviations in the names of columns and metrics.
-SHORT = {name.lower(): name for name in "ID DER WER CER PER EER cpWER tcpWER F1 MCD F0 "
-         "PESQ STOI SI SDR LM".split()}  # fmt: skip
-Row = Mapping[str, str]
-Keys = tuple[float, ...]
 
 
 class Ranked(NamedTuple):
@@ -34,7 +27,7 @@ class Ranked(NamedTuple):
     Arguments
     ---------
     keys : tuple of float
-        What it is ranked by, higher for worse ones.
+        Numbers that it is ranked by, higher for worse ones.
     row : dict
         Its row of predictions.csv.
     part : Run
@@ -49,43 +42,15 @@ class Ranked(NamedTuple):
     words: str = ""
 
 
-class Kind(NamedTuple):
-    """Kind of examples.
-
-    Arguments
-    ---------
-    name : str
-        Name of the kind, which decides how they are shown.
-    columns : frozenset
-        Columns of predictions.csv by which the kind is known.
-    noun : str
-        What an example is, in the plural.
-    keys : callable
-        Function of a row and the unit of texts that returns what it is ranked by, or
-        None for an example without a fault.
-    by : str
-        What the first ones have, for people.
-    sides : str, optional
-        Column of two kinds of faults, each of which has a list of its own.
-    """
-
-    name: str
-    columns: frozenset[str]
-    noun: str
-    keys: Callable[[Row, str], Keys | None]
-    by: str
-    sides: str | None = None
-
-
 class Worst(NamedTuple):
     """The worst examples of a run.
 
     Arguments
     ---------
     kind : Kind
-        What they are.
+        Kind of the examples.
     by : str
-        What the first ones have, for people.
+        Fault of the first ones, for people.
     metric : str
         Metric that they are ranked by; "" if the rows themselves decide.
     faulty, total : int
@@ -100,31 +65,6 @@ class Worst(NamedTuple):
     faulty: int
     total: int
     examples: Sequence[Ranked]
-
-
-def title(column: str) -> str:
-    """Returns the name of a column or a metric for people.
-
-    Example
-    -------
-    >>> title("si_sdr_improvement"), title("frame_accuracy")
-    ('SI SDR improvement', 'frame accuracy')
-    """
-    return " ".join(SHORT.get(word, word) for word in column.split("_"))
-
-
-def number(row: Row, column: str) -> float:
-    """Returns a number of a row; NaN if it is missing, or none.
-
-    Example
-    -------
-    >>> number({"a": "0.5", "b": ""}, "a"), number({"a": "0.5", "b": ""}, "b")
-    (0.5, nan)
-    """
-    try:
-        return float(row.get(column) or math.nan)
-    except ValueError:
-        return math.nan
 
 
 def unit_of(run: Run) -> str:
@@ -150,186 +90,6 @@ def main_metrics(run: Run) -> list[str]:
     metrics = run.results.get("metrics") or {}
     names = [metric.key for metric in metrics_of(run.task)] + [chosen]
     return [name for name in dict.fromkeys(names) if name in metrics]
-
-
-def _texts(row, unit):
-    pair = (tokens(row[side] or "", unit) for side in ("prediction", "reference"))
-    found = edits(*pair)
-    if not found.total:
-        return None
-    return found.total / max(found.tokens, 1), found.total
-
-
-def _labels(row, unit):
-    return None if row["prediction"] == row["label"] else (number(row, "score"),)
-
-
-def _intents(row, unit):
-    slots = [name.removesuffix("_label") for name in row if name.endswith("_label")]
-    wrong = sum(row[f"{s}_label"] != row.get(f"{s}_prediction") for s in slots)
-    return (wrong, number(row, "score")) if wrong else None
-
-
-def _tags(row, unit):
-    wrong = set(row["labels"].split(";")) ^ set(row["prediction"].split(";"))
-    return (len(wrong),) if wrong - {""} else None
-
-
-def _trials(row, unit):
-    if row["prediction"] == row["label"]:
-        return None
-    score = number(row, "score")
-    return (score if row["label"] == "0" else -score,)
-
-
-def _queries(row, unit):
-    if row["detected"] == row["true"]:
-        return None
-    score = number(row, "score")
-    return (score if row["true"] == "0" else -score,)
-
-
-def _values(row, unit):
-    pairs = pairs_of(row)
-    wrong = [abs(number(row, a) - number(row, b)) for a, b in pairs.values()]
-    wrong = [each for each in wrong if math.isfinite(each)]
-    return (max(wrong),) if wrong and max(wrong) else None
-
-
-def pairs_of(row: Row) -> dict[str, tuple[str, str]]:
-    """Returns the columns of true and predicted numbers, by the name of the number.
-
-    Example
-    -------
-    >>> pairs_of({"id": "a", "joy": "1", "predicted_joy": "2"})
-    {'joy': ('joy', 'predicted_joy')}
-    """
-    if {"value", "prediction"} <= set(row):
-        return {"value": ("value", "prediction")}
-    return {n: (n, f"predicted_{n}") for n in row if f"predicted_{n}" in row}
-
-
-def _rising(*columns: str) -> Callable[[Row, str], Keys | None]:
-    """Returns a rank by numbers that are errors: none without the first."""
-
-    def keys(row, unit):
-        values = [number(row, column) for column in columns]
-        return (
-            tuple(0.0 if math.isnan(v) else v for v in values)
-            if values[0] > 0
-            else None
-        )
-
-    return keys
-
-
-def _falling(column: str, best: float = math.inf) -> Callable[[Row, str], Keys | None]:
-    """Returns a rank by a number that is better the higher it is, up to a best one."""
-
-    def keys(row, unit):
-        value = number(row, column)
-        return (-value,) if value < best else None
-
-    return keys
-
-
-def _scenes(row, unit):
-    costs = [number(row, "der"), number(row, "tcpwer"), 1 - number(row, "event_f1")]
-    costs = [cost for cost in costs if math.isfinite(cost)]
-    mean = sum(costs) / len(costs) if costs else 0.0
-    return (mean,) if mean > 0 else None
-
-
-def _kind(name, columns, noun, keys, by, sides=None):
-    return Kind(name, frozenset(columns.split()), noun, keys, by, sides)
-
-
-KINDS = (
-    _kind(
-        "texts", "id reference prediction", "utterances", _texts, "highest error rate"
-    ),
-    _kind(
-        "labels", "id label prediction score", "utterances", _labels, "highest score"
-    ),
-    _kind("tags", "id labels prediction scores", "clips", _tags, "most wrong labels"),
-    _kind(
-        "trials",
-        "id1 id2 label prediction score",
-        "trials",
-        _trials,
-        "score farthest on the wrong side",
-        "label",
-    ),
-    _kind(
-        "queries",
-        "query document detected true",
-        "pairs",
-        _queries,
-        "score farthest on the wrong side",
-        "true",
-    ),
-    _kind("scenes", "id twin der tcpwer", "scenes", _scenes, "highest mean error"),
-    _kind(
-        "speakers",
-        "id der missed confusion",
-        "recordings",
-        _rising("der", "speech"),
-        "highest DER",
-    ),
-    _kind(
-        "events",
-        "id onset_f1 event_f1",
-        "recordings",
-        _falling("onset_f1", 1.0),
-        "lowest onset F1",
-    ),
-    _kind(
-        "frames",
-        "id frames frame_accuracy",
-        "utterances",
-        _falling("frame_accuracy", 1.0),
-        "lowest frame accuracy",
-    ),
-    _kind(
-        "sources",
-        "id si_sdr seconds",
-        "utterances",
-        _falling("si_sdr"),
-        "lowest SI-SDR",
-    ),
-    _kind(
-        "converted",
-        "id speaker wav mel_l1",
-        "utterances",
-        _rising("mcd", "mel_l1"),
-        "highest MCD",
-    ),
-    _kind(
-        "phones",
-        "id phone other error",
-        "pairs of phones",
-        _rising("error"),
-        "highest error",
-    ),
-    _kind("intents", "id score", "utterances", _intents, "most wrong slots"),
-    _kind("values", "id", "utterances", _values, "largest error"),
-)
-
-
-def kind_of(rows: Sequence[Row]) -> Kind | None:
-    """Returns the kind of the rows of predictions.csv.
-
-    Example
-    -------
-    >>> kind_of([{"id": "a", "reference": "b", "prediction": "c"}]).name
-    'texts'
-    """
-    columns = set(rows[0]) if rows else set()
-    for kind in KINDS:
-        is_known = kind.name != "values" or pairs_of(rows[0])
-        if kind.columns <= columns and columns and is_known:
-            return kind
-    return None
 
 
 def parts_of(run: Run) -> list[Run]:
@@ -358,7 +118,7 @@ def worst(run: Run, most: int) -> Worst | None:
         None without predictions.
     """
     parts = parts_of(run)
-    tables = [(part, _table(part, run)) for part in parts]
+    tables = [(part, predictions(part, run)) for part in parts]
     kind = next((kind_of(rows) for _, rows in tables if rows), None)
     if kind is None:
         return None
@@ -380,8 +140,21 @@ def worst(run: Run, most: int) -> Worst | None:
     return Worst(kind, by, metric, len(found), total, chosen)
 
 
-def _table(part, run):
-    """Returns the predictions of a part of a run; none if they are too many."""
+def predictions(part: Run, run: Run) -> list[dict[str, str]]:
+    """Returns the rows of predictions.csv.
+
+    Arguments
+    ---------
+    part : Run
+        Run, or fold, that left them.
+    run : Run
+        Run that gets a note if they are too many.
+
+    Returns
+    -------
+    list of dict
+        Empty if there are none, or too many.
+    """
     path = part.folder / PREDICTIONS
     size = path.stat().st_size if path.is_file() else 0
     if size > LARGEST:

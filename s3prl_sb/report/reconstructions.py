@@ -1,4 +1,4 @@
-"""What a pre-trained network makes of an altered spectrogram.
+"""Reconstructions of altered spectrograms by pre-trained networks.
 
 Authors
  * The s3prl_sb developers, 2026

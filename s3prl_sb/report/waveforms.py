@@ -113,7 +113,7 @@ def of_file(name: str, path: str | Path) -> Excerpt:
     Arguments
     ---------
     name : str
-        What it is, for errors.
+        Name for errors.
     path : str
         The file.
 
@@ -140,7 +140,7 @@ def sound(samples: torch.Tensor, label: str) -> Sound:
     samples : torch.Tensor
         [samples], at :data:`RATE`.
     label : str
-        What it is.
+        Name of the sound.
 
     Returns
     -------

@@ -10,14 +10,26 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from s3prl_sb.dataio.manifest import is_number
 from s3prl_sb.errors import UserError
 from s3prl_sb.report import timeline_files
 from s3prl_sb.report.alignment import Aligned, Compared, Legend
-from s3prl_sb.report.blocks import Block, Cell, Grid, Options, Prose, Section, joined
+from s3prl_sb.report.blocks import (
+    Block,
+    Cell,
+    Figures,
+    Grid,
+    Options,
+    Prose,
+    Section,
+    joined,
+)
 from s3prl_sb.report.escaping import shown
+from s3prl_sb.report.example_kinds import Row, number, title
 from s3prl_sb.report.gathered import Run
-from s3prl_sb.report.ranking import Ranked, Row, Worst, number, title, unit_of, worst
-from s3prl_sb.report.timelines import Key, Lane, Track, within, worst_window
+from s3prl_sb.report.lanes import Lane, within, worst_window
+from s3prl_sb.report.ranking import Ranked, Worst, unit_of, worst
+from s3prl_sb.report.timelines import Key, Track
 from s3prl_sb.terminal.quantities import count, is_share, measure
 
 TIMELINES = 3  # most timelines of a run
@@ -31,7 +43,7 @@ LISTS = ("test", "documents")  # manifests with what a run was tested on
 
 
 class Example(NamedTuple):
-    """An example: its id, facts about it, and what there is to see.
+    """Example with its id, facts about it, and its content.
 
     Arguments
     ---------
@@ -40,7 +52,7 @@ class Example(NamedTuple):
     facts : list of str
         Short texts beside it.
     blocks : list of Block
-        What is below.
+        Content below its title.
 
     Example
     -------
@@ -123,17 +135,17 @@ def _texts(found: Worst, options: Options) -> list[Block]:
         ]
         for column in ("slots", "entities"):
             if f"reference_{column}" in row:
-                sides = (
-                    row[f"{side}_{column}"] for side in ("reference", "prediction")
-                )
-                true_slots, found_slots = (side or "none" for side in sides)
-                words = f"{column}: {true_slots} · found: {found_slots}"
-                parts.append(Prose(words))
+                sides = {"true": "reference", "found": "prediction"}
+                facts = [
+                    (f"{word} {column}", row[f"{side}_{column}"] or "none")
+                    for word, side in sides.items()
+                ]
+                parts.append(Figures(facts))
         if place < options.audio:
             parts += listened(each.part, row["id"])
-        facts = [_words(found, each)] if each.words else []
+        value = [_words(found, each)] if each.words else []
         errors = aligned.sentence().partition(":")[0]
-        blocks.append(Example(row["id"], [*facts, errors], parts))
+        blocks.append(Example(row["id"], [*value, errors], parts))
     return blocks
 
 
@@ -178,7 +190,7 @@ def grid(examples: Sequence[Ranked], caption: str) -> Grid:
     examples : list of Ranked
         Examples of one kind.
     caption : str
-        What they are.
+        Title of the table.
 
     Returns
     -------
@@ -356,13 +368,21 @@ def record_of(run: Run, name: str) -> dict:
     for each in LISTS:
         records = run.json(f"save/{each}.json")
         record = records.get(name) if isinstance(records, dict) else None
-        if isinstance(record, dict) and "wav" in record:
+        if isinstance(record, dict) and _is_sound(record):
             return record
     place = run.folder / "save" / f"{LISTS[0]}.json"
     raise UserError(
         f"'{place}', the manifest of the test set, is missing, damaged or has no "
         f"'{name}'. Sounds are found by it: copy the folder save along with the run."
     )
+
+
+def _is_sound(record):
+    """Returns whether a record has what sounds are found by."""
+    limits = [record.get("start"), record.get("stop")]
+    limits = [each for each in limits if each is not None]
+    is_named = isinstance(record.get("wav"), str)
+    return is_named and all(map(is_number, [record.get("duration"), *limits]))
 
 
 SHOWN: dict[str, Callable[[Worst, Options], list[Block]]] = {

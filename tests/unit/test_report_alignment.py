@@ -80,6 +80,6 @@ def test_long_texts_are_cut_and_say_so():
 
 
 def test_nothing_was_said_or_found():
-    assert "nothing (1 error in 1 words: a left out)" in Aligned("a", "").html()
+    assert "nothing (1 error in 1 word: a left out)" in Aligned("a", "").html()
     assert counts(str(Aligned("", "a").html())) == [0, 0, 1]
     assert tokens("HH AH", "phones") == ["HH", "AH"]
