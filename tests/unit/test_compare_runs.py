@@ -215,6 +215,8 @@ def test_hostile_names_and_texts_move_no_cursor(said, tmp_path):
 def test_runs_without_predictions_are_compared_by_their_measures(runs, said):
     for run in (*runs[0].iterdir(), *runs[1].iterdir()):
         (run / "predictions.csv").unlink()
+    queries = runs[1] / "1/predictions.csv"
+    queries.write_text("query,document,score\n1,2,0.5\n")  # without ids
     text = said(*runs)
     assert "  d  A 30.00 %  B 0.00 %" in text and "reference" not in text
 
