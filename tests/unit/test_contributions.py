@@ -1,4 +1,4 @@
-"""Contributions of single items, against the metrics of all of them, on random data; and
+"""Contributions of single items, against metrics of all of them, on random data; and
 the measures of a Brain that are published."""
 
 import json
