@@ -62,7 +62,7 @@ class Follower:
     folders : list of str
         Folders of runs or benchmarks.
     options : Options
-        What the reader asked for.
+        Options of the reader.
     title : str, optional
         Title of the page.
     published : bool
