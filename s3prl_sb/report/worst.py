@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from s3prl_sb.dataio.manifest import is_number
 from s3prl_sb.errors import UserError
 from s3prl_sb.report import timeline_files
 from s3prl_sb.report.alignment import Aligned, Compared, Legend
@@ -367,13 +368,21 @@ def record_of(run: Run, name: str) -> dict:
     for each in LISTS:
         records = run.json(f"save/{each}.json")
         record = records.get(name) if isinstance(records, dict) else None
-        if isinstance(record, dict) and "wav" in record:
+        if isinstance(record, dict) and _is_sound(record):
             return record
     place = run.folder / "save" / f"{LISTS[0]}.json"
     raise UserError(
         f"'{place}', the manifest of the test set, is missing, damaged or has no "
         f"'{name}'. Sounds are found by it: copy the folder save along with the run."
     )
+
+
+def _is_sound(record):
+    """Returns whether a record has what sounds are found by."""
+    limits = [record.get("start"), record.get("stop")]
+    limits = [each for each in limits if each is not None]
+    is_named = isinstance(record.get("wav"), str)
+    return is_named and all(map(is_number, [record.get("duration"), *limits]))
 
 
 SHOWN: dict[str, Callable[[Worst, Options], list[Block]]] = {

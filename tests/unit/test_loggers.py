@@ -113,7 +113,7 @@ def train(logger, start, stop, epoch=20):
 
 @pytest.fixture
 def services(monkeypatch):
-    """Puts stand-ins in the place of the libraries."""
+    """Puts stand-ins where the libraries would be."""
     services = {name: Service(name) for name in SERVICES}
     for name, service in services.items():
         monkeypatch.setitem(sys.modules, name, service)
