@@ -5,7 +5,7 @@ Authors
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -166,7 +166,8 @@ def _tables(found: Worst, options: Options) -> list[Block]:
         ]
         if not chosen:
             continue
-        blocks.append(grid(chosen, caption or f"Worst {kind.noun}"))
+        same = ("label", "prediction", "detected", "true") if kind.sides else ()
+        blocks.append(grid(chosen, caption or f"Worst {kind.noun}", same))
         heard = 0 if kind.name in SILENT else options.audio
         for each in chosen[:heard]:
             names = [each.row[c] for c in ("id", "id1", "id2", "query", "document")
@@ -182,7 +183,9 @@ def _facts(each: Ranked) -> list[str]:
     return [f"{c} {row[c]}" for c in columns if row.get(c)]
 
 
-def grid(examples: Sequence[Ranked], caption: str) -> Grid:
+def grid(
+    examples: Sequence[Ranked], caption: str, left_out: Collection[str] = ()
+) -> Grid:
     """Returns rows of predictions.csv as a table.
 
     Arguments
@@ -191,13 +194,15 @@ def grid(examples: Sequence[Ranked], caption: str) -> Grid:
         Examples of one kind.
     caption : str
         Title of the table.
+    left_out : list of str
+        Columns that are not shown.
 
     Returns
     -------
     Grid
     """
     cells = [_intent(each.row) or each.row for each in examples]
-    columns = [name for name in cells[0] if name][:COLUMNS]
+    columns = [name for name in cells[0] if name and name not in left_out][:COLUMNS]
     values = [[row.get(c) or "" for c in columns] for row in cells]
     numeric = {
         i
