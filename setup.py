@@ -13,6 +13,8 @@ VERSION = re.search(
 # What each extra is for. `all` is everything but the clients of clouds.
 EXTRAS = {
     "demo": ["espeakng-loader>=0.2"],  # speaks the toy corpora
+    # make docs: the site, its pages in Markdown, its theme without foreign files.
+    "docs": ["sphinx>=8.1", "myst-parser>=4", "furo>=2025.7.19"],
     "hdf5": ["h5py>=3.8"],  # s3prl-sb extract --format hdf5
     "hf": ["transformers>=4.57,<6"],  # the upstreams hf_*, of any id
     "kaldi": ["kaldiio>=2.17"],  # Kaldi's arks: features in and out
@@ -30,9 +32,11 @@ EXTRAS = {
     "slurm": ["submitit>=1.5"],  # --engine slurm: jobs in a Slurm cluster
     "plots": ["matplotlib>=3.7", "tensorboard>=2.14"],  # what a run leaves to look at
     "st": ["sacrebleu>=2.4"],  # BLEU of ST
+    "trackio": ["trackio>=0.43"],  # --logger trackio
     "units": ["scikit-learn>=1.3"],  # the first centres of k-means
     # MCD and F0 of VC; pyworld imports pkg_resources.
     "vc": ["pyworld>=0.3.4", "fastdtw>=0.3.4", "setuptools<81"],
+    "wandb": ["wandb>=0.31"],  # --logger wandb
     # The suite; independent references.
     "test": [
         "pytest>=8",
@@ -49,7 +53,7 @@ EXTRAS = {
         "transformers>=4.57,<6",
     ],
 }
-CLOUDS = ("s3", "gcs")
+CLOUDS = ("s3", "gcs", "trackio", "wandb")
 EXTRAS["all"] = sorted(set(sum((EXTRAS[e] for e in EXTRAS if e not in CLOUDS), [])))
 # `make` checks with them; constraints.txt has the versions.
 EXTRAS["dev"] = ["mypy", "pre-commit", "ruff", "setuptools>=70.1", "types-PyYAML"]

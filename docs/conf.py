@@ -18,8 +18,9 @@ DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 sys.path[:0] = [str(ROOT), str(DOCS)]
 
-import s3prl_sb  # noqa: E402
 from site_pages import documents  # noqa: E402
+
+import s3prl_sb  # noqa: E402
 
 project = "s3prl_sb"
 author = "The s3prl_sb developers"
@@ -46,7 +47,12 @@ suppress_warnings = ["myst.header"]  # a template may begin with a lower heading
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings have them, in words
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {
+    "members": True,
+    "show-inheritance": True,
+    "ignore-module-all": True,  # a name is described where it is defined
+}
+nitpicky = True  # a reference that does not resolve is a warning
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 

@@ -21,6 +21,7 @@ from s3prl_sb.commands import (
     check,
     check_head,
     cka,
+    compare,
     completion,
     convert,
     download,
@@ -223,6 +224,14 @@ VERBS = {
         "Makes a self-contained page of runs, or of the output of a benchmark: it loads "
         "nothing from elsewhere, and can be sent to others. --serve follows a running "
         "benchmark instead.",
+    ),
+    "compare": Verb(
+        compare,
+        "compare two runs of a task, or the seeds of two, with intervals",
+        "The difference of each metric with its interval by the paired bootstrap over "
+        "what the test set is a sample of (utterances, speakers, recordings), the "
+        "settings that differ, and the utterances where both differ most. Several "
+        "runs in a folder are seeds, whose metrics are averaged.",
     ),
     "pack": Verb(
         pack,

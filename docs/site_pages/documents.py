@@ -83,3 +83,23 @@ def entries(text):
     """
     lines = [line for body in TOCTREE.findall(text) for line in body.splitlines()]
     return [line.strip() for line in lines if line.strip() and line[0] != ":"]
+
+
+def external_links(root):
+    """Lists the addresses on the web that the documents name.
+
+    Arguments
+    ---------
+    root : pathlib.Path
+        The checkout.
+
+    Returns
+    -------
+    list of str
+        Sorted, each once. Nothing is fetched.
+    """
+    texts = [path.read_text("utf-8") for path in pages(root)]
+    found = {
+        link for text in texts for link in re.findall(r"\]\((https?://[^)\s]+)", text)
+    }
+    return sorted(link.partition("#")[0] for link in found)

@@ -3,6 +3,7 @@
 - ``docs/reference/api``: a page for each module, one for each package.
 - ``docs/reference/commands``: a page for each verb, from its parser.
 - ``docs/reference/recipes``: the keys of each recipe, from its schema.
+- ``docs/reference/tasks.rst`` and ``templates.rst``: lists of the READMEs.
 
 A page is only written if its text changes, so that a second build is short.
 
@@ -10,7 +11,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import ast
+import re
 from pathlib import Path
 
 from s3prl_sb import resources
@@ -19,6 +20,17 @@ from site_pages import documents, verbs
 
 FOLDER = "docs/reference"
 PACKAGE = "s3prl_sb"
+#: The first thing in every module: parsing all of them takes seconds.
+DOCSTRING = re.compile(r'r?"""(.*?)"""', re.S)
+#: Lists of the READMEs outside docs; a recipe that is added is in them at once.
+READMES = {
+    f"{name}.rst": f"{title}\n{'=' * len(title)}\n\n{text}\n\n"
+    f".. toctree::\n   :glob:\n   :maxdepth: 1\n\n   /{pattern}\n"
+    for name, title, text, pattern in (
+        ("tasks", "Recipes", "What each trains and how it is run.", "recipes/**"),
+        ("templates", "Templates", "What ``s3prl-sb new`` copies.", "templates/**"),
+    )
+}
 
 
 def setup(app):
@@ -46,16 +58,31 @@ def write(root):
     root : pathlib.Path
         The checkout.
     """
-    made = {**api_pages(root), **verbs.pages(), **recipe_pages()}
-    folder = root / FOLDER
-    for name, text in made.items():
+    pages, folder = made(root), root / FOLDER
+    for name, text in pages.items():
         path = folder / name
         if not path.is_file() or path.read_text("utf-8") != text:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, "utf-8")
     for path in [path for path in folder.rglob("*") if path.is_file()]:
-        if path.relative_to(folder).as_posix() not in made:
+        if path.relative_to(folder).as_posix() not in pages:
             path.unlink()
+
+
+def made(root):
+    """Makes all pages.
+
+    Arguments
+    ---------
+    root : pathlib.Path
+        The checkout.
+
+    Returns
+    -------
+    dict
+        File names below ``docs/reference`` to texts.
+    """
+    return {**api_pages(root), **verbs.pages(), **recipe_pages(), **READMES}
 
 
 def heading(text, line="="):
@@ -101,42 +128,35 @@ def api_pages(root):
     """
     found = modules(root)
     packages = [name for name, path in found.items() if path.name == "__init__.py"]
-    folders = {name.rpartition(".")[0] for name in found} - {""}
-    packages = sorted({*packages, *folders})
-    made = {}
-    for name in sorted({*found, *packages}):
-        package, _, last = name.rpartition(".")
-        made[f"api/{name}.rst"] = "\n".join(
+    pages = {}
+    for name in found:
+        package = name.rpartition(".")[0]
+        pages[f"api/{name}.rst"] = "\n".join(
             [
                 "" if name in packages else ":orphan:\n",
                 heading(name.replace("_", r"\_")),
                 f"Part of :doc:`{package}`.\n" if package else "",
-                f".. automodule:: {name}\n" if name in found else "",
-                _parts(name, found, packages) if name in packages else "",
+                f".. automodule:: {name}\n",
+                _parts(name, found) if name in packages else "",
             ]
         ).lstrip("\n")
     tree = "\n".join(f"   {name}" for name in packages)
-    made["api/index.rst"] = (
+    pages["api/index.rst"] = (
         heading("Python")
         + "\nA page for each module, listed on the page of its package.\n\n"
         + f".. toctree::\n   :maxdepth: 1\n\n{tree}\n"
     )
-    return made
+    return pages
 
 
-def _parts(package, found, packages):
+def _parts(package, found):
     """Lists the modules of a package, with the first line of each."""
     inside = [name for name in found if name.rpartition(".")[0] == package]
-    inside += [
-        name for name in packages if name.startswith(f"{package}.") and name not in found
-    ]
     if not inside:
         return ""
     rows = [heading("Modules", "-")]
-    for name in sorted(set(inside)):
-        text = ""
-        if name in found:
-            text = ast.get_docstring(ast.parse(found[name].read_text("utf-8"))) or ""
+    for name in inside:
+        text = DOCSTRING.match(found[name].read_text("utf-8"))[1]
         summary = " ".join(text.split("\n\n")[0].split())
         rows.append(f":doc:`{name.rpartition('.')[2]} <{name}>`\n    {summary}\n")
     return "\n".join(rows)
@@ -151,16 +171,16 @@ def recipe_pages():
     dict
         File names below ``docs/reference`` to texts.
     """
-    made, files = {}, resources.recipe_files()
+    pages, files = {}, resources.recipe_files()
     for name, file in files.items():
-        made[f"recipes/{slug(name)}.rst"] = _keys(name, file)
+        pages[f"recipes/{slug(name)}.rst"] = _keys(name, file)
     tree = "\n".join(f"   {name} <{slug(name)}>" for name in files)
-    made["recipes/index.rst"] = (
+    pages["recipes/index.rst"] = (
         heading("Keys of recipes")
         + "\nEach key is an option of ``s3prl-sb run RECIPE``: ``--key value``.\n\n"
         + f".. toctree::\n   :maxdepth: 1\n\n{tree}\n"
     )
-    return made
+    return pages
 
 
 def slug(recipe):
@@ -177,15 +197,19 @@ def _keys(name, file):
             lines += ["" if described else "\n", f"``{line.strip()}``"]
             described = True
         elif line.startswith(" "):
-            lines.append(f"    | {escaped(line.strip())}")
+            lines.append(f"    | {marked(line.strip())}")
         elif line:
             lines += ["", heading(line.rstrip(":").capitalize(), "-")]
             described = False
     return "\n".join(lines) + "\n"
 
 
-def escaped(text):
-    """Escapes what reStructuredText would take for markup."""
-    for sign in "\\*`|_":
-        text = text.replace(sign, f"\\{sign}")
-    return text
+def marked(text):
+    """Escapes what reStructuredText would take for markup, but for code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # a lone sign
+        return verbs.escaped(text)
+    return "".join(
+        f"``{part}``" if number % 2 else verbs.escaped(part)
+        for number, part in enumerate(parts)
+    )

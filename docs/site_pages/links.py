@@ -14,18 +14,25 @@ from pathlib import Path
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.transforms import SphinxTransform
-from sphinx.util import logging
 
 from site_pages import documents
 
-logger = logging.getLogger(__name__)
-PICTURES = {".png", ".svg", ".jpg"}
+#: File of the site with all addresses on the web, which ``make docs`` does not fetch.
+EXTERNAL = "external_links.txt"
 
 
 def setup(app):
     """Registers the extension, see Sphinx."""
     app.add_transform(FileLinks)
+    app.connect("build-finished", _list_external)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _list_external(app, exception):
+    """Writes the list of addresses beside the pages."""
+    if exception is None and app.builder.format == "html":
+        lines = "\n".join(documents.external_links(Path(app.srcdir)))
+        (Path(app.outdir) / EXTERNAL).write_text(f"{lines}\n", "utf-8")
 
 
 def page_of(path, root):

@@ -10,6 +10,7 @@ def add_arguments(parser):
     parser.add_argument("export", help="an export; or a run, which is exported first")
     parser.add_argument("name", help="owner/name of the repository on the hub")
     parser.add_argument(
+        "--dry_run",
         "--dry-run",
         action="store_true",
         help="print the card and the files, and send nothing",
@@ -31,6 +32,7 @@ def add_arguments(parser):
         help="licence of the export, by its name on the hub: apache-2.0, cc-by-4.0, …",
     )
     parser.add_argument(
+        "--weights_licence_accepted",
         "--weights-licence-accepted",
         action="store_true",
         help="the licence of the upstream's weights in the export lets you pass them "

@@ -51,16 +51,22 @@ def main(arguments):
         count = f"{each.count:,} of {each.entry.size:,}"
         rows.append([each.entry.name, count, result(each), str(each.choice.folder)])
     print(columns.as_text(rows))
-    for each in made.written:
-        for text in each.notes:
-            print(columns.visible(f"{each.entry.name}: {text}"))
-    for reason in dict.fromkeys(made.missing.values()):
-        names = [name for name, why in made.missing.items() if why == reason]
-        print(columns.visible(f"not in it: {', '.join(names)}: {reason}"))
-    faulty = [each for each in made.written if each.faults]
-    for each in faulty:
-        for text in each.faults:
-            line = columns.visible(f"{each.entry.name}: {text}")
-            print(f"s3prl-sb: {line}", file=sys.stderr)
+    notes = [(each.entry.name, text) for each in made.written for text in each.notes]
+    reasons = [(name, f"not in it: {text}") for name, text in made.missing.items()]
+    faults = [(each.entry.name, text) for each in made.written for text in each.faults]
+    for line in _together([*notes, *reasons]):
+        print(line)
+    for line in _together(faults):
+        print(f"s3prl-sb: {line}", file=sys.stderr)
     print(f"{arguments.destination}/{ZIP}")
-    return 1 if faulty else 0
+    return 1 if faults else 0
+
+
+def _together(remarks):
+    """Returns a line for each text, after the names of all tasks that it is about."""
+    from s3prl_sb.terminal import columns
+
+    named = {}
+    for name, text in remarks:
+        named.setdefault(text, []).append(name)
+    return [columns.visible(f"{', '.join(n)}: {text}") for text, n in named.items()]

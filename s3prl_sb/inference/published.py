@@ -72,7 +72,7 @@ def is_from_hub(folder: Path) -> bool:
 
 
 def _what_it_is(place):
-    """Returns a sentence about a repository that is no export."""
+    """Returns a sentence about a repository without an export."""
     from huggingface_hub import HfApi
 
     start = f"'{place}' is no export of s3prl_sb"

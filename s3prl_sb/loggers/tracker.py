@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from speechbrain.utils.distributed import main_process_only
 from speechbrain.utils.train_logger import TrainLogger
 
 from s3prl_sb.errors import without_secrets
@@ -57,7 +56,10 @@ class Tracker(TrainLogger):
     that is killed and run again continues the same run of the service, and no point is
     there twice. An error of the service is a warning, after which it gets nothing more.
 
-    A subclass has :meth:`start`, :meth:`send`, :meth:`finish` and :meth:`media`.
+    One of several processes has it, and no other one: its methods wait for nobody,
+    unlike those that SpeechBrain's ``main_process_only`` decorates.
+
+    A subclass has :meth:`start`, :meth:`send` and :meth:`media`.
 
     Arguments
     ---------
@@ -135,7 +137,6 @@ class Tracker(TrainLogger):
         self._end()
         self.identity = self.journal.begin(digest(self.settings))
 
-    @main_process_only
     def log_step(self, step: int, facts: Mapping[str, Any]) -> None:
         """Logs an update.
 
@@ -148,7 +149,6 @@ class Tracker(TrainLogger):
         """
         self._log("step", step, {f"{k}/step": v for k, v in _numbers(facts)})
 
-    @main_process_only
     def log_stats(
         self,
         stats_meta,
@@ -171,7 +171,6 @@ class Tracker(TrainLogger):
             }
             self._log("validation", stats_meta["steps"], values)
 
-    @main_process_only
     def log_weights(
         self, step: int, layers: Sequence[int], weights: Sequence[float]
     ) -> None:
@@ -203,8 +202,6 @@ class Tracker(TrainLogger):
         intervals: Mapping[str, Sequence[float]] | None = None,
     ) -> None:
         """Logs the results of a run, and ends it. The same results are logged once.
-
-        Call it in the main process only.
 
         Arguments
         ---------

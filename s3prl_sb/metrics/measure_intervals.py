@@ -118,18 +118,55 @@ def difference(
     >>> found.first, found.second, found.interval
     (0.5, 1.0, Interval(value=0.5, low=0.0, high=1.0))
     """
-    runs = aligned([*first, *second])
-    entries = [run.entry(name) for run in runs]
-    draws = drawing.resampled([entries], runs[0], resamples, seed)[0]
-    values, count = drawing.values(entries, runs[0]), len(first)
-    one, other = (float(part.mean()) for part in (values[:count], values[count:]))
-    apart = draws[count:].mean(0) - draws[:count].mean(0)
-    interval = Interval(other - one, *limits(apart, level))
-    apart = apart[~np.isnan(apart)]
-    below, above = (apart < 0).sum(), (apart > 0).sum()
-    level_ = (2 * min(below, above) + len(apart) - below - above) / max(len(apart), 1)
-    opposite = min(1.0, float(level_)) if len(apart) else np.nan
-    return Difference(one, other, interval, opposite)
+    return differences(first, second, [name], level, resamples, seed)[name]
+
+
+def differences(
+    first: Sequence[Measures],
+    second: Sequence[Measures],
+    names: Sequence[str],
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Difference]:
+    """Computes the differences of several metrics, on the same draws.
+
+    Arguments
+    ---------
+    first, second, level, resamples, seed
+        See :func:`difference`.
+    names : list of str
+        Names of metrics that all runs have.
+
+    Returns
+    -------
+    dict of str to Difference
+
+    Raises
+    ------
+    OtherTestSet
+        If the items are not the same.
+    """
+    runs, count = aligned([*first, *second]), len(first)
+    groups = [[run.entry(name) for run in runs] for name in names]
+    drawn = drawing.resampled(groups, runs[0], resamples, seed)
+    found = {}
+    for name, entries, draws in zip(names, groups, drawn):
+        values = drawing.values(entries, runs[0])
+        one, other = (float(part.mean()) for part in (values[:count], values[count:]))
+        apart = draws[count:].mean(0) - draws[:count].mean(0)
+        interval = Interval(other - one, *limits(apart, level))
+        found[name] = Difference(one, other, interval, _opposite(apart))
+    return found
+
+
+def _opposite(values):
+    """Returns twice the share of the smaller side of zero; zeros count half."""
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return np.nan
+    below, above = (float((side > 0).mean()) for side in (-values, values))
+    return 2 * min(below, above) + (1 - below - above)
 
 
 def intervals_of(

@@ -83,3 +83,10 @@ def as_url(kind: str, data: bytes) -> str:
     str
     """
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def content(value: Any) -> Markup | str:
+    """Returns what a cell shows: a block as HTML, anything else as plain text."""
+    if value is None:
+        return ""
+    return value.html() if hasattr(value, "html") else shown(value)

@@ -92,12 +92,10 @@ def section(run: Run, options: Options) -> Section | None:
     found = weights_of(run)
     if found is None or not sum(found[1]):
         return None
-    weights = Weights(run.task, run.upstream, *found)
-    chart = bars(weights.layers, weights.weights, _words(weights))
-    return Section("Layer weights", "layer-weights", [chart])
+    return Section("Layer weights", "layer-weights", [bars(*found)])
 
 
-def bars(layers: Sequence[int], weights: Sequence[float], summary: str) -> Chart:
+def bars(layers: Sequence[int], weights: Sequence[float], note: str = "") -> Chart:
     """Returns the weights of hidden states as bars, beside a line of equal ones.
 
     Arguments
@@ -106,13 +104,14 @@ def bars(layers: Sequence[int], weights: Sequence[float], summary: str) -> Chart
         Numbers of the hidden states.
     weights : list of float
         The weight of each.
-    summary : str
-        What the picture says.
+    note : str
+        What else there is to say.
 
     Returns
     -------
     Chart
     """
+    summary = _words(Weights("", "", layers, weights)) + note
     rows = [{"layer": n, "weight": short(w, 100)} for n, w in zip(layers, weights)]
     equal = {"datum": short(100 / len(layers)), "type": "quantitative"}
     spec = plain(

@@ -155,7 +155,7 @@ def _overview(tables, loose, every, runs, options, published, status):
         key = section.key + (f"-{number + 1}" if number else "")
         parts.append(page.part(section._replace(key=key)))
     if loose:
-        parts.append(page.part(overview.of_runs(loose)))
+        parts.append(page.part(overview.of_runs(loose, explains=not tables)))
     made = [differences.section(every, options)]
     made += [_made(maker, runs, runs, options) for maker in contents.OVERVIEW_SECTIONS]
     return parts + [

@@ -134,11 +134,12 @@ def _block(table, lines, tasks, title):
     rows = iter(grid.rows_of(table.values, tasks))
     numbers = {id(row): i for i, row in enumerate(table.values["rows"])}
     best = _best(grid.rows_of(table.values, tasks), shown_columns)
-    found = []
+    found, upstream = [], None
     for line in rest:
         is_attached = line[0].startswith("  ")
         if is_attached or line[0].endswith(grid.OTHER):
-            found.append(Row([line[0].strip(), *line[1:]], attached=is_attached))
+            of = upstream if is_attached else None
+            found.append(Row([line[0].strip(), *line[1:]], is_attached, upstream=of))
             continue
         row = next(rows)
         first, _, setting = row["upstream"].partition(PART)
@@ -146,8 +147,8 @@ def _block(table, lines, tasks, title):
         for (task, metric), text in zip(shown_columns, line[1:], strict=True):
             setup = table.setups.get((numbers[id(row)], task))
             cells.append(_number(setup, metric, text, best.get((task, metric.key))))
-        title_of_row = (row.get("about") or {}).get("upstream") or row["upstream"]
-        found.append(Row(cells, upstream=title_of_row))
+        upstream = (row.get("about") or {}).get("upstream") or row["upstream"]
+        found.append(Row(cells, upstream=upstream))
     return Grid(header, found, title, range(1, len(header)))
 
 
@@ -184,19 +185,21 @@ def _number(setup, metric, text, best):
     return Cell(Link(mean, key, [rest, interval], is_best), values["mean"])
 
 
-def of_runs(setups: Sequence[Setup]) -> Section:
+def of_runs(setups: Sequence[Setup], explains: bool = True) -> Section:
     """Returns the table of runs outside benchmarks, as ``s3prl-sb results`` has it.
 
     Arguments
     ---------
     setups : list of Setup
         Setups of the runs.
+    explains : bool
+        Whether to say what the reader can do with a table.
 
     Returns
     -------
     Section
     """
-    found: list[Block] = [Prose(HOW)]
+    found: list[Block] = [Prose(HOW)] if explains else []
     tasks = list(dict.fromkeys(setup.task for setup in setups))
     for task in tasks:
         mine = [setup for setup in setups if setup.task == task]
@@ -211,7 +214,10 @@ def _runs_of_task(task, setups):
     """Returns a table with the columns in which the runs of a task differ."""
     pairs = [(setup, run) for setup in setups for run in setup.runs]
     header, *lines = results_table([run.results for _, run in pairs])
-    order = [header.index(n) for n in header if n not in ("task", "folder")]
+    first = ["upstream", *COLUMN_OF.values(), "seed", "time"]
+    names = [n for n in first if n in header]
+    names += [n for n in header if n not in (*first, "task", "folder")]
+    order = [header.index(name) for name in names]
     best = min(goodness(run.results) for _, run in pairs)
     rows = []
     for (setup, run), line in zip(pairs, lines, strict=True):

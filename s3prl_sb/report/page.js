@@ -182,6 +182,21 @@
     if (wanted.task || wanted.upstream) say(`${left} of ${setups} entries are shown`);
   };
   for (const id of ["filter-task", "filter-upstream"]) one(id)?.addEventListener("change", filter);
+  for (const picks of all(".picks")) { // two of the setups of a task
+    const rows = all("tbody tr", picks.nextElementSibling), selects = all("select", picks);
+    picks.hidden = false;
+    picks.addEventListener("change", () => {
+      const wanted = selects.map((select) => select.value).filter(Boolean);
+      let left = 0;
+      for (const row of rows) {
+        const pair = row.dataset.pair.split(" ");
+        const fits = wanted.every((each) => pair.includes(each));
+        row.classList.toggle("not-picked", !fits);
+        left += fits;
+      }
+      say(`${left} of ${rows.length} rows are shown`);
+    });
+  }
   const links = new Map(all("nav a").map((link) => [link.hash.slice(1), link]));
   const here = new IntersectionObserver((entries) => {
     for (const entry of entries) {

@@ -196,29 +196,35 @@ def _spec(
             "scale": {"type": "log", "padding": 16},
             "axis": {"values": [float(n) for n in order], "format": "~g"},
         }
-    which = {"field": "line", "type": "nominal", "title": None}
-    several = len({row["line"] for row in rows}) > 1
-    shades = {"color": which, "shape": which} if several else {}
-    if several:
-        shades["color"] = {**which, "legend": {"columns": 2}}
-        shades["shape"] = {**which, "legend": {"columns": 2}}
+    names = list(dict.fromkeys(row["line"] for row in rows))
+    which = {
+        "field": "line",
+        "type": "nominal",
+        "title": None,
+        "scale": {"domain": names},
+        "legend": {"columns": 2 if max(map(len, names), default=0) < 24 else 1},
+    }
+    shade, shape = ({"color": which}, {"shape": which}) if len(names) > 1 else ({}, {})
+    place = {
+        "x": x,
+        "y": {
+            "field": "value",
+            "type": "quantitative",
+            "title": axis.heading,
+            "scale": {"zero": False},
+        },
+    }
+    tooltip = [
+        {"field": "line", "title": "row"},
+        {"field": "at", "title": title},
+        {"field": "value", "title": axis.heading},
+    ]
+    dots = {"type": "point", "filled": True, "size": 60, "opacity": 1}
     return plain(
         rows,
         height=HEIGHT,
-        mark={"type": "line", "point": {"size": 60}},
-        encoding={
-            "x": x,
-            "y": {
-                "field": "value",
-                "type": "quantitative",
-                "title": axis.heading,
-                "scale": {"zero": False},
-            },
-            **shades,
-            "tooltip": [
-                {"field": "line", "title": "row"},
-                {"field": "at", "title": title},
-                {"field": "value", "title": axis.heading},
-            ],
-        },
+        layer=[
+            {"mark": "line", "encoding": {**place, **shade}},
+            {"mark": dots, "encoding": {**place, **shade, **shape, "tooltip": tooltip}},
+        ],
     )

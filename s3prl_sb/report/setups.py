@@ -112,7 +112,7 @@ class Setup:
             _, _, spread, digits, unit = pairs[0][1]
             if len(values) > 1:
                 spread = statistics.stdev(values)
-            scale = _scale(pairs[0][0].task, name)
+            scale = scale_of(pairs[0][0].task, name)
             ends = interval_of([run for run, _ in pairs], name)
             scaled = ends and (ends[0] * scale, ends[1] * scale)
             mean = statistics.fmean(values)
@@ -120,8 +120,25 @@ class Setup:
         return scores
 
 
-def _scale(task, name):
-    """Returns what converts a metric of results.json to the unit that is shown."""
+def scale_of(task: str, name: str) -> float:
+    """Returns what converts a metric of results.json to the unit that is shown.
+
+    Arguments
+    ---------
+    task : str
+        Name of the recipe.
+    name : str
+        Key of the metric.
+
+    Returns
+    -------
+    float
+
+    Example
+    -------
+    >>> scale_of("SUPERB/KS", "accuracy"), scale_of("SUPERB/KS", "loss")
+    (100.0, 1.0)
+    """
     scales = {metric.key: metric.scale for metric in metrics_of(task)}
     return scales.get(name, 100.0 if is_share(name) else 1.0)
 

@@ -37,7 +37,7 @@ class PushError(UserError, ValueError):
 
 
 class Upload(NamedTuple):
-    """What goes to the hub.
+    """Files and facts that go to the hub.
 
     Arguments
     ---------
@@ -157,7 +157,7 @@ def push(
         Whether the licence of the upstream's weights, if they are in the export, lets
         you pass them on. Needed where the catalogue does not know that it does.
     force : bool
-        Whether to replace files of the repository that are no export.
+        Whether to replace files of a repository without an export.
 
     Returns
     -------

@@ -169,7 +169,7 @@ def explained(error: BaseException, place: Repository, act: str) -> UserError:
         Any exception of ``huggingface_hub``.
     place : Repository
     act : str
-        What was tried with it: "read" or "write".
+        The attempt: "read" or "write".
 
     Returns
     -------

@@ -49,7 +49,7 @@ class Entry(NamedTuple):
     size : int
         Number of ids in the published test set.
     unit : str
-        What they are ids of.
+        Things that these ids name, such as utterances.
     predictions : s3prl_sb.submission.parts.Predictions
         How a run becomes files.
     fold : int, optional

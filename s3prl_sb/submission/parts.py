@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from s3prl_sb.errors import MissingExtra
-from s3prl_sb.storage.files import FileError, naming, read_text, write_text
+from s3prl_sb.runs.results import RESULTS
+from s3prl_sb.storage.files import (
+    FileError,
+    naming,
+    read_json,
+    read_text,
+    write_text,
+)
 from s3prl_sb.submission import formats
 
 AGAIN = "Run its recipe again with the same command: it tests the run again."
@@ -22,6 +29,7 @@ AGAIN = "Run its recipe again with the same command: it tests the run again."
 OF_MASKS = {"si_sdr": "si_sdr_improvement", "stoi": "stoi", "pesq": "pesq"}
 STDLIST = "stdlist/test/benchmark.stdlist.xml"
 PREDICTIONS = "predictions.csv"
+ROUNDED = 1e-3  # relative error of a mean of rounded numbers
 RATE = 16000  # Hz, of frame_shift
 Entries = dict[Any, Any]
 
@@ -196,17 +204,23 @@ class Measures(Predictions):
     """Means of measures, as S3PRL submits no waveforms."""
 
     def write(self, run, folder):
-        """Writes the means, and returns the ids of the utterances."""
-        rows, columns = table(run, ("id",)), list(OF_MASKS.values())
-        absent = [name for name in columns if name not in rows[0]]
+        """Writes the means of results.json, and returns the ids of the utterances."""
+        rows = table(run, ("id",))
+        told = read_json(run / RESULTS, "the results of a run", AGAIN, dict)["metrics"]
+        absent = [name for name in OF_MASKS.values() if name not in told]
         if absent:
             raise FileError(
                 f"'{run}' has no {', '.join(absent)}: pip install 's3prl_sb[se]'. "
                 f"{AGAIN}"
             )
-        means = {
-            key: _mean(row[name] for row in rows) for key, name in OF_MASKS.items()
-        }
+        for name in OF_MASKS.values():  # whose digits are fewer
+            mean = _mean(row.get(name) for row in rows)
+            if not abs(mean - told[name]) <= ROUNDED * max(1.0, abs(told[name])):
+                raise FileError(
+                    f"'{run}': the mean {name} of {PREDICTIONS} is {mean:.4f}, and in "
+                    f"{RESULTS} it is {told[name]:.4f}. {AGAIN}"
+                )
+        means = {key: repr(float(told[name])) for key, name in OF_MASKS.items()}
         write_text(folder / self.file, formats.write_keyed(means))
         return self.ids(rows)
 
@@ -244,13 +258,11 @@ def table(run: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     return rows
 
 
-def _mean(cells: Any) -> str:
+def _mean(cells: Any) -> float:
     """Returns the mean over the utterances that a measure is defined for."""
     values = [float(cell) for cell in cells if cell]
     values = [value for value in values if math.isfinite(value)]
-    if not values:
-        raise FileError("a measure is undefined for every utterance")
-    return repr(math.fsum(values) / len(values))
+    return math.fsum(values) / len(values) if values else math.nan
 
 
 def library() -> Any:

@@ -194,7 +194,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self.hub.tokens.get(self._token())
 
     def _repo(self, name):
-        """The repository, if whoever asks may read it."""
+        """The repository, unless the token of the request may not read it."""
         repo = self.hub.repos.get(name)
         readers = {*self.hub.readers, *self.hub.tokens}
         if repo is None or (repo.private and self._token() not in readers):

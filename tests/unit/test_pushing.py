@@ -140,7 +140,7 @@ def test_own_text_of_the_card_stays(exported, hub, tmp_path):  # noqa: F811
 
 def test_a_dry_run_sends_nothing(exported, hub, capsys, monkeypatch):  # noqa: F811
     monkeypatch.delenv("HF_TOKEN")
-    assert main(["push", str(exported), "anna/ks", "--dry-run"]) == 0
+    assert main(["push", str(exported), "anna/ks", "--dry_run"]) == 0
     out = capsys.readouterr().out
     assert "# SUPERB/KS with tiny" in out and "  head.ckpt\n" in out
     assert not hub.requests and not hub.repos
@@ -181,6 +181,7 @@ def test_a_hostile_home(hub, tmp_path, monkeypatch):  # noqa: F811
         },
         identity={"files": {f"{home}/x.txt": "1", "/elsewhere/geheim/x.txt": "2"}},
     )
+    (run / "measures.json").write_text('{"items": ["geheim/patient-1"]}')
     monkeypatch.chdir(home)
     monkeypatch.setattr("s3prl_sb.inference.exporting._check_weights", lambda run: None)
     exported = export(run, home / "exported")
@@ -194,7 +195,7 @@ def test_a_hostile_home(hub, tmp_path, monkeypatch):  # noqa: F811
     assert settings["data_folder"] == "speech commands"
     assert settings["upstream"] == "mine.yaml:tiny" and settings["windows"] == "data"
     assert files["upstream_source.pt"] == b"stands for a checkpoint"
-    checksums.verify(exported)
+    assert "measures.json" in checksums.verify(exported)
 
 
 def test_code_with_a_folder_of_this_machine(hub, tmp_path, monkeypatch):  # noqa: F811
@@ -264,11 +265,11 @@ def test_weights_of_others(hub, tmp_path):  # noqa: F811
     (exported / "upstream.ckpt").write_bytes(b"weights")
     checksums.write(exported)
     with pytest.raises(
-        LicenceError, match="(?s)is not known.*weights-licence-accepted"
+        LicenceError, match="(?s)is not known.*weights_licence_accepted"
     ):
         push(exported, "anna/ks")
     assert not hub.requests
-    options = ["--weights-licence-accepted", "--license", "CC-BY-4.0"]
+    options = ["--weights_licence_accepted", "--license", "CC-BY-4.0"]
     assert main(["push", str(exported), "anna/ks", *options]) == 0
     card = hub.repos["anna/ks"].files("main")["README.md"].decode()
     assert "\nlicense: cc-by-4.0\n" in card and "holds weights of the upstream" in card

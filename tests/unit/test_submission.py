@@ -255,7 +255,7 @@ def test_the_layout_is_that_of_the_tool(made):
 
 
 def test_every_measure_is_that_of_the_run(made):
-    """What the package reads from the files, and what a reader of S3PRL's would."""
+    """The package reads its own files again, with the truth of the runs."""
     for each in made[0].written:
         assert each.metrics, each.entry.name
         faults = [fault for fault in each.faults if "will refuse" not in fault]
@@ -493,12 +493,17 @@ def test_what_a_run_lacks(tmp_path, bench, monkeypatch):
     for name in ("SD", "SE", "KS"):
         shutil.copytree(bench / name, copied / name)
     (copied / "SD" / PROBABILITIES).unlink()
-    write_table(copied / "SE", ["id", "si_sdr_improvement"], [["p232_001", 8]])
+    run(copied / "SE", "SE", {"si_sdr_improvement": 9.5})
     made = submit([str(copied)], tmp_path / "a")
     assert [each.entry.name for each in made.written] == ["ks_public"]
     assert "Run its recipe again" in made.missing["sd_public"]
     assert "has no stoi, pesq: pip install" in made.missing["se_public"]
     assert not (tmp_path / "a/predict/sd_public").exists()
+    run(copied / "SE", "SE", {"pesq": 4.5, "stoi": 0.9, "si_sdr_improvement": 9})
+    made = submit([str(copied)], tmp_path / "a")
+    assert (
+        "si_sdr_improvement of predictions.csv is 9.5000" in made.missing["se_public"]
+    )
     monkeypatch.setitem(sys.modules, "h5py", None)
     made = submit([str(bench)], tmp_path / "a")
     assert "pip install 's3prl_sb[hdf5]'" in made.missing["sd_public"]
