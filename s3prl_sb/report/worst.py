@@ -37,6 +37,7 @@ SIDES = {
     "trials": {"0": "False acceptances", "1": "False rejections"},
     "queries": {"0": "False alarms", "1": "Missed occurrences"},
 }
+SCORES = ("score", "value")  # columns of numbers that may differ by little
 SILENT = ("converted", "phones")  # kinds whose sounds are elsewhere, or many
 
 
@@ -176,9 +177,13 @@ def _tables(found: Worst, options: Options) -> list[Block]:
 
 
 def _facts(each: Ranked) -> list[str]:
-    columns = ("label", "prediction", "score", "value")
     row = _intent(each.row) or each.row
-    return [f"{c} {row[c]}" for c in columns if row.get(c)]
+    names = () if "id1" in row else ("label", "prediction")
+    texts = [(name, row[name]) for name in (*names, *SCORES) if row.get(name)]
+    return [
+        f"{name} {_number(name, text) if _is_number(text) else text}"
+        for name, text in texts
+    ]
 
 
 def grid(
@@ -238,9 +243,15 @@ def _is_number(text):
 def _cell(column, text):
     if not text:
         return Cell("–", "")
-    value = float(text)
+    return Cell(_number(column, text), float(text))
+
+
+def _number(column, text):
+    """Returns a number for people; scores with all digits that tell them apart."""
+    if column in SCORES:
+        return f"{float(text):.6g}"
     plain = text.lstrip("-").isdigit() and not is_share(column)
-    return Cell(text if plain else measure(column, value), value)
+    return text if plain else measure(column, float(text))
 
 
 def _timelines(found: Worst, options: Options) -> list[Block]:
