@@ -126,7 +126,7 @@ def _found(dotted):
 
 
 def _is_of_instances(thing, name):
-    """Whether the code of a class, or of one above it, has an attribute ``self.name``."""
+    """Whether a class, or one above it, has an attribute ``self.name``."""
     above = getattr(thing, "__mro__", ())
     classes = [kind for kind in above if kind.__module__.startswith(PACKAGE)]
     name = re.escape(name)
