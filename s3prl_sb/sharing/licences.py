@@ -1,9 +1,9 @@
 """Licences of the weights in an export, and of the export.
 
-Most exports have the trained head alone: their upstream is frozen, and is
-downloaded from where it was published when they are loaded. An export of a fine-tuned upstream, or of one
-that was loaded from a local file, has weights of the upstream, which its licence has to
-allow. The catalogue of cards knows the licences of published weights.
+Most exports have the trained head alone: their upstream is frozen, and is downloaded
+from where it was published when they are loaded. An export of a fine-tuned upstream, or
+of one that was loaded from a local file, has weights of the upstream, which its licence
+has to allow. The catalogue of cards knows the licences of published weights.
 
 Authors
  * The s3prl_sb developers, 2026
