@@ -6,7 +6,7 @@ import re
 import shutil
 
 import pytest
-from made_runs import write_benchmark, write_run
+from report_runs import write_benchmark, write_run
 
 from s3prl_sb.cli import main
 from s3prl_sb.report import blocks, charts, contents, details, making, page, setups
