@@ -10,11 +10,10 @@ from typing import NamedTuple
 
 from s3prl_sb.report.axes import short
 from s3prl_sb.report.blocks import Block, Chart, Grid, Options, Section
+from s3prl_sb.report.cells import cells, short_names
 from s3prl_sb.report.charts import color, plain
 from s3prl_sb.report.diarization_errors import unique
 from s3prl_sb.report.gathered import Run
-from s3prl_sb.report.setups import of_runs
-from s3prl_sb.runs.suite_tasks import labels
 
 LAYER = "hidden state (0: the input of the first layer)"
 MOST = 60  # rows of a heat map
@@ -197,7 +196,7 @@ def gathered(runs: Sequence[Run]) -> list[Weights]:
     list of Weights
     """
     found = []
-    for setup in of_runs([run for run in runs if "scored" not in run.results]):
+    for setup in cells(runs):
         groups: dict[tuple, list] = {}
         for layers, weights in filter(None, map(weights_of, setup.runs)):
             if sum(weights) > 0:
@@ -213,9 +212,8 @@ def gathered(runs: Sequence[Run]) -> list[Weights]:
 
 def _heat_map(found: Sequence[Weights], by: str, across: str, table: bool) -> Chart:
     """Returns a map of one upstream or task at a time, whose rows are the others."""
-    tasks = dict.fromkeys(each.task for each in found)
-    short_names = dict(zip(tasks, labels(tasks)))  # without a suite that is clear
-    found = [each._replace(task=short_names[each.task]) for each in found]
+    names_of = short_names([each.task for each in found])
+    found = [each._replace(task=names_of[each.task]) for each in found]
     sides = list(dict.fromkeys(getattr(each, by) for each in found))
     names = dict(zip(sides, unique(sides, 60)))
     others = list(dict.fromkeys(getattr(each, across) for each in found))

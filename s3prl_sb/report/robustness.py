@@ -12,11 +12,11 @@ from s3prl_sb.benchmark.curves import AXES
 from s3prl_sb.benchmark.robustness import results as tests_in_noise
 from s3prl_sb.report.axes import Axis, axis_of, main_axis, short
 from s3prl_sb.report.blocks import Block, Chart, Grid, Group, Options, Section
+from s3prl_sb.report.cells import cells
 from s3prl_sb.report.charts import plain
 from s3prl_sb.report.diarization_errors import unique
 from s3prl_sb.report.gathered import Run
 from s3prl_sb.report.histories import parts_of
-from s3prl_sb.report.setups import of_runs
 from s3prl_sb.runs.suite_tasks import metrics_of
 
 HEIGHT = 220
@@ -78,7 +78,7 @@ def overview(runs: Sequence[Run], options: Options) -> Section | None:
 
 def _noisy(runs: Sequence[Run]) -> Iterable[Value]:
     """Yields the metrics of runs that were tested in noise, means over seeds."""
-    for setup in of_runs(runs):
+    for setup in cells(runs):
         found: dict[tuple, list[float]] = {}
         for run in setup.runs:
             parts = [part for part in parts_of(run) if part]

@@ -199,3 +199,17 @@ def test_one_run_has_no_spread(tmp_path):
     assert spreads.overview([run], Options()) is None
     assert layer_weights.overview([run], Options()) is None
     assert robustness.overview([run], Options()) is None
+
+
+def test_searched_rates_make_no_other_rows(tmp_path):
+    runs = cells(tmp_path, tasks=("SUPERB/SID", "SUPERB/PR"), upstreams=("hubert",))
+    for number, run in enumerate(runs):
+        run.results.update(lr=10.0**-number, search={"rates": [1, 0.1]})
+    found = layer_weights.gathered(runs)
+    assert [(each.task, each.upstream, each.runs) for each in found] == [
+        ("SUPERB/PR", "hubert", 2),  # in SUPERB's order
+        ("SUPERB/SID", "hubert", 2),
+    ]
+    for run in runs:
+        run.results.update(search=None)
+    assert len(layer_weights.gathered(runs)) == 4
