@@ -161,7 +161,7 @@ def test_size(tmp_path, count, monkeypatch):
 
     monkeypatch.setattr(contents, "CELL_SECTIONS", [])
     monkeypatch.setattr(contents, "OVERVIEW_SECTIONS", [])
-    monkeypatch.setattr(contents, "RUN_SECTIONS", [large, never_too_large])
+    monkeypatch.setattr(contents, "RUN_SECTIONS", [never_too_large, large])
     first = tmp_path / "0"
     write_run(first)
     for i in range(1, count):
