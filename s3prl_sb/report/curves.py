@@ -261,7 +261,7 @@ def _rates(series, options):
 
 
 def _table(series):
-    """Returns the validations of the first series, at most so many."""
+    """Returns the validations of the first series, at most ``ROWS``."""
     points = series[0].points
     step = -(-len(points) // ROWS)
     shown = [
