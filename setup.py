@@ -97,6 +97,7 @@ setup(
         "tqdm>=4.60",
         "soundfile>=0.12",
         "safetensors>=0.4",
+        "huggingface_hub>=0.36",
     ],
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["s3prl-sb = s3prl_sb.cli:main"]},

@@ -182,10 +182,10 @@ class FrameBrain(SSLBrain):
 
     def measures(self):
         """Returns the contributions; if labels are speakers, these are drawn."""
-        units = None
+        names, units = list(self.true), None
         if self.unit == SPEAKER:
-            units = [self.labels[self.utterances[name][0]] for name in self.true]
-        return Measures.build(self.unit, list(self.true), self.contributions(), units)
+            units = [self.labels[self.utterances[name][0]] for name in names]
+        return Measures.build(self.unit, names, self.contributions(), units)
 
     def active(self, labels: torch.Tensor) -> torch.Tensor:
         """Returns which labels hold in each frame.

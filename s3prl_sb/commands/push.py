@@ -47,20 +47,26 @@ def add_arguments(parser):
 
 def main(arguments):
     """Puts an export on the hub, or prints what would go there."""
+    from huggingface_hub.utils import disable_progress_bars
+
     from s3prl_sb.sharing import pushing
+    from s3prl_sb.storage import hub
+    from s3prl_sb.terminal import progress
     from s3prl_sb.terminal.columns import visible
 
     place = pushing.named(arguments.name, arguments.revision)
     terms = arguments.license, arguments.weights_licence_accepted
     if arguments.dry_run:
-        with pushing.prepared(arguments.export, place.name, *terms) as upload:
+        with pushing.prepared(arguments.export, str(place), *terms) as upload:
             text = pushing.text_of_card(upload, arguments.card)
             print(visible(text, keep="\n"))
             print(upload.listing())
         return
+    if not progress.on_terminal():
+        disable_progress_bars()  # in a log they are noise
     options = arguments.private, place.revision, arguments.message, arguments.card
     commit = pushing.push(
         arguments.export, place.name, *options, *terms, force=arguments.force
     )
-    print(f"https://huggingface.co/{place.name}, commit {commit}")
+    print(f"{hub.address(place)}, commit {commit}")
     print(f"s3prl-sb predict {place} a.wav")

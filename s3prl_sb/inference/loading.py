@@ -14,7 +14,7 @@ from s3prl_sb.hyperyaml.nodes import tag
 from s3prl_sb.inference.exporting import ExportError, export, own_code
 from s3prl_sb.inference.finished import parts_of, read_run
 from s3prl_sb.inference.pretrained import SpeechModel
-from s3prl_sb.inference.published import folder_of
+from s3prl_sb.inference.published import folder_of, is_from_hub
 from s3prl_sb.inference.reading import WHAT, read
 from s3prl_sb.storage.files import FileError, naming, read_yaml
 
@@ -88,7 +88,10 @@ def interface_of(folder: str | Path) -> type[SpeechModel]:
 
 
 def is_run(folder: Path) -> bool:
-    """Returns whether a folder is that of a run, or of its parts."""
+    """Returns whether a folder is that of a run, or of its parts. What comes from the
+    hub is an export, whatever folders it has."""
+    if is_from_hub(folder):
+        return False
     saves = folder / "save", *folder.glob("fold*/save")
     return any(save.is_dir() for save in saves) or bool(parts_of(folder))
 

@@ -9,12 +9,14 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import re
 from pathlib import Path
 
 from s3prl_sb.errors import printable
 from s3prl_sb.inference.finished import ExportError
 from s3prl_sb.storage import checksums, hub
 
+SNAPSHOT = re.compile("models--[^/]+/snapshots/[0-9a-f]{40}")
 SETTINGS = "hyperparams.yaml"
 AGAIN = "The repository is no whole export: ask its owner to push it again."
 
@@ -68,7 +70,7 @@ def folder_of(model: str | Path, revision: str | None = None) -> Path:
 
 def is_from_hub(folder: Path) -> bool:
     """Returns whether a folder is a snapshot in the hub's cache."""
-    return folder.parent.name == "snapshots"
+    return SNAPSHOT.fullmatch("/".join(folder.absolute().parts[-3:])) is not None
 
 
 def _what_it_is(place):

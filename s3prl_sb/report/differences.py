@@ -50,7 +50,7 @@ class Pair(NamedTuple):
     first, second : Setup
         The setups; the first has the better score.
     names : tuple of str
-        What tells them apart in a few words.
+        Short names that tell them apart.
     found : Comparison
         Their differences.
     """
@@ -75,9 +75,9 @@ class Picks(NamedTuple):
     Arguments
     ---------
     names : list of str
-        What there is to choose.
+        Names of the choices.
     key : str
-        What tells it from others of the page.
+        Beginning of the ids of the choices.
     """
 
     names: Sequence[str]
@@ -106,7 +106,7 @@ def section(every: Sequence[Setup], options: Options) -> Section | None:
     every : list of Setup
         All setups of the page.
     options : Options
-        What the reader asked for.
+        Options of the reader.
 
     Returns
     -------

@@ -37,7 +37,7 @@ class Link(NamedTuple):
     Arguments
     ---------
     text : str
-        What it says.
+        The number.
     key : str
         Anchor of the runs; empty if none are at hand.
     small : list of str
@@ -99,7 +99,7 @@ def of_benchmark(table: Table, name: str = "", published: bool = False) -> Secti
     table : Table
         The table.
     name : str
-        What distinguishes it, if the page has several.
+        Name that distinguishes it, if the page has several.
     published : bool
         Whether to show published numbers also for runs that do not compare with them.
 

@@ -11,7 +11,7 @@ from s3prl_sb.terminal import quantities
 COMPUTES = False
 
 #: Words in the names of metrics that say which values are better.
-SCORES = {"accuracy", "recall", "precision", "f1", "auc", "bleu", "mtwv", "lcc", "srcc"}
+SCORES = set("accuracy recall precision f1 auc bleu mtwv atwv twv lcc srcc".split())
 ERRORS = {"wer", "per", "cer", "eer", "der", "error", "mse", "loss"}
 
 

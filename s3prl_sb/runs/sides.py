@@ -220,6 +220,7 @@ def _predictions(run):
         if path.is_file():
             with naming(path, "the predictions of a run"):
                 text = io.StringIO(read_text(path), newline="")
-                mine = {row["id"]: row for row in csv.DictReader(text)}
+                # Those of queries and trials have no ids, and no texts to align
+                mine = {row["id"]: row for row in csv.DictReader(text) if "id" in row}
             rows |= mine | {f"{name}/{item}": row for item, row in mine.items()}
     return rows

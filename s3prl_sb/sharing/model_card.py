@@ -65,7 +65,7 @@ class Export(NamedTuple):
     Arguments
     ---------
     name : str
-        ``owner/name`` of the repository.
+        ``owner/name`` of the repository, with ``@REVISION`` on a branch.
     interface : str
         Name of the class that loads it.
     results : dict
@@ -107,8 +107,8 @@ def front_matter(export: Export) -> dict[str, Any]:
         EvalResult(
             task_type=pipeline or "other",
             task_name=task,
-            dataset_type=_slug(test.get("name") or task),
-            dataset_name=str(test.get("name") or task),
+            dataset_type=_slug(_data(results)),
+            dataset_name=_data(results),
             dataset_args={"sha256": test["sha256"]} if test.get("sha256") else None,
             metric_type=METRICS.get(name, name),
             metric_name=name,
@@ -125,9 +125,10 @@ def front_matter(export: Export) -> dict[str, Any]:
         pipeline_tag=pipeline,
         tags=[LIBRARY, "speechbrain", "audio", *map(_slug, task.split("/"))],
         metrics=list(dict.fromkeys(each.metric_type for each in found)) or None,
-        model_name=export.name.rpartition("/")[2],
+        model_name=export.name.partition("@")[0].rpartition("/")[2],
         eval_results=found or None,
-        **export.licence,
+        license=export.licence.get("license"),
+        license_name=export.licence.get("license_name"),
     )
     return data.to_dict()
 
@@ -250,7 +251,7 @@ def _results(results):
             f"{_plain(intervals.get('resamples'))} resamples."
         )
     name, hours, number = (test.get(key) for key in ("name", "hours", "utterances"))
-    about = [f"Test data: {_plain(name or 'not stated')}"]
+    about = [f"Test data: {_plain(_data(results) if name else 'not stated')}"]
     about += [f"{_plain(number)} utterances"] if number else []
     about += [quantities.audio(3600 * hours)] if hours else []
     digest = test.get("sha256")
@@ -314,6 +315,13 @@ def _metrics(results):
             is_pair = isinstance(bounds, list) and len(bounds) == 2
             whole = is_pair and all(isinstance(x, int | float) for x in bounds)
             yield printable(name), value, bounds if whole else None
+
+
+def _data(results):
+    """Returns the name of the test data, and what it lacks of the real corpus."""
+    name = (results.get("test") or {}).get("name") or results.get("task")
+    lacks = (results.get("protocol") or {}).get("data")
+    return f"{name} ({lacks})" if lacks else str(name)
 
 
 def _percent(results):

@@ -9,6 +9,7 @@ Authors
 
 import contextlib
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -84,7 +85,7 @@ def prepared(
     source : str
         Folder of an export; or of a run, which is exported first.
     name : str
-        ``owner/name``.
+        ``owner/name``, optionally with ``@REVISION``, as the card says to load it.
     licence, licence_accepted
         See :func:`push`.
 
@@ -107,7 +108,8 @@ def prepared(
             folder = export(source, Path(made) / "export")
         interface = interface_of(_local(folder)).__name__
         results = read_json(folder / RESULTS, "the results of a run", kind=dict)
-        known = [source, folder, source.absolute().parent, *paths_in(results)]
+        known: list[str | Path] = [source, folder, source.absolute().parent]
+        known += paths_in(results)
         files = contents_of(folder, Private(known, token=get_token()))
         entries = read_yaml(folder / SETTINGS, WHAT, kind=dict)
         for module in loadables_of(entries):
@@ -170,11 +172,16 @@ def push(
         If the export cannot be shared, see :func:`prepared`, or the hub refuses it.
     """
     place = named(name, revision)
-    with prepared(source, place.name, licence, licence_accepted) as upload:
-        try:
-            return _push(place, upload, private, message, card, force)
-        except Exception as error:  # the library raises a dozen unrelated classes
-            raise hub.explained(error, place, "write") from error
+    with prepared(source, str(place), licence, licence_accepted) as upload:
+        pauses = iter(hub.PAUSES)
+        while True:
+            try:
+                return _push(place, upload, private, message, card, force)
+            except Exception as error:  # the library raises a dozen unrelated classes
+                pause = next(pauses, None) if hub.passes(error) else None
+                if pause is None or hub.offline():
+                    raise hub.explained(error, place, "write") from error
+            time.sleep(pause)
 
 
 def named(name: str, revision: str | None = None) -> hub.Repository:
@@ -223,11 +230,12 @@ def _push(place, upload, private, message, card, force):
             "or choose another name."
         )
     there = {file.rfilename for file in info.siblings or ()}
-    last = hub.download(place._replace(revision=info.sha), [*BEFORE])
+    last, read = Path(), there & BEFORE
+    if read:
+        last = hub.download(place._replace(revision=info.sha), read)
     earlier = _earlier(last, there, place, upload.files, force)
-    before = last / CARD
-    if card is None and before.is_file():
-        card = before
+    if card is None and CARD in there:
+        card = last / CARD
     files = {**upload.files, CARD: text_of_card(upload, card).encode()}
     operations: list[Any] = [
         CommitOperationAdd(path_in_repo=name, path_or_fileobj=content)
@@ -245,14 +253,13 @@ def _push(place, upload, private, message, card, force):
 
 
 #: Files of a repository that are read before it changes.
-BEFORE = (CARD, SETTINGS, checksums.FILE)
+BEFORE = {CARD, SETTINGS, checksums.FILE}
 
 
 def _earlier(last, there, place, files, force):
     """Returns the names of the files of an earlier export in a repository. Others that
     the upload would replace are an error."""
-    settings = last / SETTINGS
-    is_ours = settings.is_file() and MARK in read_text(settings)
+    is_ours = SETTINGS in there and MARK in read_text(last / SETTINGS)
     listed = (checksums.listed(last) if is_ours else None) or {}
     earlier = {*listed, checksums.FILE, SETTINGS} & there if is_ours else set()
     replaced = sorted((there & set(files)) - earlier - OF_THE_HUB)

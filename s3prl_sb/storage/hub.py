@@ -87,6 +87,11 @@ def repository(text: str, revision: str | None = None) -> Repository | None:
     return Repository(match[1].removesuffix(".git"), revision or match[2])
 
 
+def address(place: Repository) -> str:
+    """Returns the address of the page of a repository."""
+    return f"{_host()}/{place.name}"
+
+
 def download(place: Repository, names: Iterable[str]) -> Path:
     """Downloads files of a repository into the hub's cache, unless they are there.
 
@@ -113,9 +118,9 @@ def download(place: Repository, names: Iterable[str]) -> Path:
         try:
             return _snapshot(place, patterns, offline())
         except Exception as error:  # the library raises a dozen unrelated classes
-            problem, passes = explained(error, place, "read"), _passes(error)
-            pause = next(pauses, None) if passes else None
-            if pause is None and passes and not offline():
+            problem = explained(error, place, "read")
+            pause = next(pauses, None) if passes(error) else None
+            if pause is None and passes(error) and not offline():
                 with contextlib.suppress(Exception):
                     folder = _snapshot(place, patterns, True)
                     logger.warning("'%s' is read from the cache: %s", place, problem)
@@ -144,8 +149,8 @@ def _snapshot(place, patterns, is_offline):
     return Path(folder)
 
 
-def _passes(error):
-    """Returns whether the next try may succeed."""
+def passes(error: BaseException) -> bool:
+    """Returns whether another try may succeed after an exception of the library."""
     kinds, code, _ = _facts(error)
     return code in PASSING if code else bool(kinds & NETWORK)
 
@@ -201,7 +206,7 @@ def _by_code(code, kinds, place, act):
     if "GatedRepoError" in kinds:
         return (
             f"'{place.name}' is open to those who asked for it: ask on its page, "
-            f"{_host()}/{place.name}, and log in with `hf auth login`."
+            f"{address(place)}, and log in with `hf auth login`."
         )
     if act == "read" and ("RepositoryNotFoundError" in kinds or code in (401, 404)):
         return (

@@ -108,13 +108,16 @@ def equal_errors(predicted, true):
 
 
 def term_value(predicted, true):
-    """Returns the maximum term-weighted value of scores of queries and documents."""
+    """Returns the maximum term-weighted value of the queries and documents searched.
+
+    Those of other languages have no scores in the file.
+    """
     rows, columns = (list(dict.fromkeys(names)) for names in zip(*true))
     scores, found = (
         torch.tensor([[float(of[q, d]) for d in columns] for q in rows])
         for of in (predicted, true)
     )
-    return {"mtwv": maximum_term_weighted_value(scores, found)[0]}
+    return {"mtwv_searched": maximum_term_weighted_value(scores, found)[0]}
 
 
 def translated(predicted, true):

@@ -65,6 +65,14 @@ def test_runs_of_all_ages(task):
     assert "pipeline_tag" not in front(none) and "model-index" not in front(none)
 
 
+def test_toy_data_are_no_corpus():
+    toy = {"followed": False, "data": "toy data", "differs": ["toy data"]}
+    text = card(export(protocol=toy))
+    (result,) = front(text)["model-index"][0]["results"]
+    assert result["dataset"]["type"] == "speech-commands-toy-data"
+    assert "Test data: speech_commands (toy data), 40" in text
+
+
 def test_the_protocol_is_followed():
     followed = {"followed": True, "differs": []}
     assert "follows the protocol of the benchmark" in card(export(protocol=followed))

@@ -212,6 +212,14 @@ def test_trust_in_a_snapshot_is_none_in_links(tmp_path):
     assert not trust.is_trusted(tmp_path / "models--a--b/blobs/x")
 
 
+def test_what_looks_like_a_run_is_an_export(exported, hub, wav):  # noqa: F811
+    (exported / "save").mkdir()
+    (exported / "save/interface.json").write_text("{}")
+    checksums.write(exported)
+    hub.put("anna/ks", files_of(exported))
+    assert load("anna/ks").classify_file(wav)
+
+
 def test_damage_in_the_cache(exported, hub):  # noqa: F811
     hub.put("anna/ks", files_of(exported))
     folder = folder_of("anna/ks")

@@ -286,7 +286,7 @@ def test_faults(exported, hub, monkeypatch, quick):  # noqa: F811
         (("POST", "/commit/", 500), "out of order"),
         (("GET", "whoami", 429), "asks for a pause"),
     ]:
-        hub.faults[:] = [fault] * 20
+        hub.faults[:] = [fault] * 60
         with pytest.raises(HubError, match=words):
             push(exported, "anna/er")
     hub.faults.clear()

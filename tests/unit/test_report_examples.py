@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sys
 import tarfile
 
 import numpy as np
@@ -373,6 +374,21 @@ def test_before_and_after(run_of, tmp_path):
     html = "\n".join(block.html() for block in silent.blocks)
     assert html.count("<audio") == 0 and html.count("data:image/webp") == 2
     assert len(html) < 60_000
+
+
+def test_without_pictures_there_are_sounds(run_of, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    run = run_of("sources")
+    tone(run.folder / "examples/a.wav")
+    entries = [{"name": "a", "files": {"mixture": "a.wav"}}]
+    (run.folder / "examples/index.json").write_text(json.dumps({"examples": entries}))
+    (run.folder / "save").mkdir()
+    records = {"a": record(tone(tmp_path / "a.wav"))}
+    manifest.write(records, run.folder / "save/test.json")
+    section = before_after.section(run, Options(audio=1))
+    html = "\n".join(block.html() for block in section.blocks) + html_of(run, audio=1)
+    assert html.count("<audio") == 2 and "<img" not in html
+    assert len(run.notes) == 1 and "pip install" in run.notes[0]
 
 
 def test_conversions_have_source_and_target(run_of, tmp_path):
