@@ -32,9 +32,11 @@ EXTRAS = {
     "slurm": ["submitit>=1.5"],  # --engine slurm: jobs in a Slurm cluster
     "plots": ["matplotlib>=3.7", "tensorboard>=2.14"],  # what a run leaves to look at
     "st": ["sacrebleu>=2.4"],  # BLEU of ST
+    "trackio": ["trackio>=0.43"],  # --logger trackio
     "units": ["scikit-learn>=1.3"],  # the first centres of k-means
     # MCD and F0 of VC; pyworld imports pkg_resources.
     "vc": ["pyworld>=0.3.4", "fastdtw>=0.3.4", "setuptools<81"],
+    "wandb": ["wandb>=0.31"],  # --logger wandb
     # The suite; independent references.
     "test": [
         "pytest>=8",
@@ -51,7 +53,7 @@ EXTRAS = {
         "transformers>=4.57,<6",
     ],
 }
-CLOUDS = ("s3", "gcs")
+CLOUDS = ("s3", "gcs", "trackio", "wandb")
 EXTRAS["all"] = sorted(set(sum((EXTRAS[e] for e in EXTRAS if e not in CLOUDS), [])))
 # `make` checks with them; constraints.txt has the versions.
 EXTRAS["dev"] = ["mypy", "pre-commit", "ruff", "setuptools>=70.1", "types-PyYAML"]

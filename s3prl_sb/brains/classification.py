@@ -90,9 +90,11 @@ class ClassificationBrain(LabelBrain):
 
     def measures(self):
         """Returns the contributions; if labels are speakers, these are drawn."""
-        entries, labels = self.contributions(), self.labels
-        are_units = self.unit == SPEAKER
-        units = [labels[label] for label in self.true.tolist()] if are_units else None
+        entries, units = self.contributions(), None
+        if self.unit == SPEAKER:
+            units = [self.labels[label] for label in self.true.tolist()]
+            # Speakers that are not drawn would be predicted, and so count as 0
+            del entries["macro_f1"]
         return Measures.build(self.unit, self.ids, entries, units)
 
     def write_predictions(self):

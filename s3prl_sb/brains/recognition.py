@@ -16,7 +16,7 @@ from s3prl_sb.brains import recognition_files
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.diarization import errors_of, fit_labels
 from s3prl_sb.brains.distributed import share
-from s3prl_sb.brains.frames import check_lengths
+from s3prl_sb.brains.frame_lengths import check_lengths
 from s3prl_sb.brains.recognition_data import frame_length, part_sizes
 from s3prl_sb.brains.recognition_entries import contributions
 from s3prl_sb.brains.recognition_scores import (

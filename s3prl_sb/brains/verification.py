@@ -169,7 +169,7 @@ class VerificationBrain(SSLBrain):
         Returns
         -------
         scores : dict
-            "" to the scores, [trials], float64. If they are normalized, also "cosine_"
+            "" to the scores, [trials], float64. If they are normalized, also ``cosine_``
             to the scores before normalization.
         labels : torch.Tensor
             [trials].

@@ -7,7 +7,7 @@ Authors
 from s3prl_sb.metrics.transcription import alignment
 from s3prl_sb.terminal import columns
 
-EQUAL, LACKING = "·", "***"  # in place of a token that is right, or left out
+EQUAL, LACKING = "·", "–"  # in place of a token that is right, or left out
 REFERENCE = "reference"
 LONGEST = 300  # tokens that are shown
 
@@ -34,7 +34,7 @@ def rows_of(
     Returns
     -------
     list of str
-        A hypothesis has a dot in place of a token that is right, and stars in place of
+        A hypothesis has a dot in place of a token that is right, and a dash in place of
         one that is left out.
 
     Example
@@ -42,7 +42,7 @@ def rows_of(
     >>> texts = [("A", "the cat"), ("B", "a cat sat down")]
     >>> print("\\n".join(rows_of("the cat sat", texts)))
     reference  the  cat  sat
-    A          ·    ·    ***
+    A          ·    ·    –
     B          a    ·    ·    down
     """
     names = [REFERENCE, *(name for name, _ in hypotheses)]

@@ -8,7 +8,7 @@ import json
 import math
 import sys
 
-from s3prl_sb.commands.aligned_texts import rows_of
+from s3prl_sb.commands.aligned_texts import EQUAL, LACKING, rows_of
 from s3prl_sb.errors import UserError
 from s3prl_sb.runs.comparing import Comparison
 from s3prl_sb.runs.shown import bracketed, is_higher_better, shown_as
@@ -19,8 +19,8 @@ from s3prl_sb.terminal.messages import few, near
 
 HEADER = ("metric", "A", "B", "B - A", "interval", "p", "better")
 SIDES = ("A", "B")
-WIDTH = 100  # characters in a line that is no terminal's
-VARIANTS = 3  # different predictions of the seeds of a side that are shown
+WIDTH = 100  # characters in a line, except on a terminal
+VARIANTS = 3  # different predictions of a side that are aligned
 
 
 def in_order(side: Side, names: list[str] | None) -> list[str] | None:
@@ -114,7 +114,7 @@ class Shown:
             "notes": self._notes(),
             "changes": {
                 name: [
-                    {**change._asdict(), **self._texts(change.item)}
+                    {**change._asdict(), **self._texts(change.item, list)}
                     for change in changes[: self.top]
                 ]
                 for name, changes in comparison.changes.items()
@@ -217,12 +217,12 @@ class Shown:
             for each in (change.first, change.second)
         ]
 
-    def _texts(self, item):
+    def _texts(self, item, form=dict):
         """Returns what was true, and what each side predicted, where it is known."""
         texts = [side.texts(item) for side in self.sides]
         true = next((true for true, _ in texts if true is not None), None)
-        predicted = [each[:VARIANTS] for _, each in texts]
-        return {} if true is None else {"true": true, **dict(zip(SIDES, predicted))}
+        predicted = dict(zip(SIDES, (form(each) for _, each in texts)))
+        return {} if true is None else {"true": true, **predicted}
 
     def _changes(self, width):
         lines = []
@@ -232,14 +232,12 @@ class Shown:
             lines.append(f"  {columns.visible(change.item)}  {numbers}")
             texts = self._texts(change.item)
             if texts:
-                others = [(n, text) for n in SIDES for text in texts[n]]
-                rows = rows_of(
-                    texts["true"],
-                    others,
-                    by_character="cer" in self.by_item,
-                    width=width - 4,
-                )
-                lines += [f"    {line}" for line in rows]
+                others = [pair for letter in SIDES for pair in _named(letter, texts)]
+                by_character = "cer" in self.by_item.split("_")
+                rows = rows_of(texts["true"], others, by_character, width - 4)
+                lines += [*(f"    {line}" for line in rows), ""]
+        if lines and not lines[-1]:
+            lines[-1] = f"  {EQUAL} right, {LACKING} left out"
         return lines
 
     def _notes(self):
@@ -265,6 +263,17 @@ class Shown:
             "p: twice the share of the draws on the other side of zero. Both are about "
             "this test set, not about other seeds.",
         ]
+
+
+def _named(letter, texts):
+    """Returns names and predictions of a side; names have seeds where these differ."""
+    predicted = list(texts[letter].items())
+    if len(predicted) == 1:
+        return [(letter, predicted[0][0])]
+    return [
+        (f"{letter} {' '.join(map(str, seeds))}", text)
+        for text, seeds in predicted[:VARIANTS]
+    ]
 
 
 def _plural(word, count):

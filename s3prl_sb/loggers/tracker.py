@@ -220,7 +220,8 @@ class Tracker(TrainLogger):
         intervals : dict, optional
             Metrics to the limits of their intervals.
         """
-        values = results(metrics, split, intervals)
+        # The curves of validations have other points of these names.
+        values = results(metrics, "best" if split == "valid" else split, intervals)
         if self.identity is None:
             self.identity = self.journal.open(digest(self.settings), step)
         if self.journal.once("results", digest([values, step])):

@@ -25,8 +25,9 @@ row for each item, that returns a :class:`Weighted`; :data:`KINDS` names them.
                      and ``c_fa``
 ``mtwv``             maximum over points of the mean of ``values`` [queries, points],
                      thresholds, the best of all queries among them; at least 0
-``average_precision``,  means over labels of average precision, area under the ROC
-``auc``, ``d_prime``    curve and d', of ``scores`` and ``targets`` [items, labels]
+``average_…``        ``average_precision``, ``auc``, ``d_prime``: means over labels of
+                     average precision, area under the ROC curve and d', of ``scores``
+                     and ``targets`` [items, labels]
 ``mean_of``          the mean of other metrics, its ``terms`` (names); those that are
                      ``complement`` enter as 1 minus their value, and each is ``least``
                      or more

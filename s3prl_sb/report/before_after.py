@@ -17,9 +17,10 @@ from s3prl_sb.errors import UserError
 from s3prl_sb.report.blocks import Block, Options, Prose, Section, joined
 from s3prl_sb.report.example_kinds import number, title
 from s3prl_sb.report.gathered import Run
+from s3prl_sb.report.listening import record_of, seen
 from s3prl_sb.report.ranking import PREDICTIONS, worst
 from s3prl_sb.report.timelines import Track
-from s3prl_sb.report.worst import Example, record_of
+from s3prl_sb.report.worst import Example
 from s3prl_sb.terminal.quantities import measure
 
 INDEX = "examples/index.json"
@@ -74,7 +75,7 @@ def section(run: Run, options: Options) -> Section | None:
         lead += " A report with --audio has the sounds, too."
     blocks: list[Block] = [Prose(lead)]
     for name, files in examples:
-        parts = _compared(files, bool(options.audio))
+        parts = _compared(run, files, bool(options.audio))
         blocks.append(Example(name, _facts(run, name), parts))
     return Section("Before and after", "before-after", blocks)
 
@@ -116,7 +117,7 @@ def _converted(run: Run, wanted: int) -> list[tuple[str, dict[str, Path]]]:
     return examples
 
 
-def _compared(files: Mapping[str, Path], is_heard: bool) -> list[Block]:
+def _compared(run: Run, files: Mapping[str, Path], is_heard: bool) -> list[Block]:
     """Returns the versions of a sound, and sentences about those that are missing."""
     # Only now: they import torch, which takes longer than all the rest
     from s3prl_sb.report import waveforms
@@ -138,7 +139,7 @@ def _compared(files: Mapping[str, Path], is_heard: bool) -> list[Block]:
             each.stop,
             (),
             "",
-            waveforms.spectrogram(each.samples, kind.replace("_", " "), top),
+            seen(run, each.samples, kind.replace("_", " "), top),
             waveforms.sound(each.samples, kind) if is_heard else None,
         )
         for kind, each in read.items()

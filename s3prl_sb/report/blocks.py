@@ -1,4 +1,4 @@
-"""What a page is made of: texts, tables, charts, pictures, sounds.
+"""Blocks of a page: texts, tables, charts, pictures, sounds.
 
 Every block has ``html()``. Texts from outside get into it by :mod:`markupsafe` alone,
 which escapes them, after :func:`~s3prl_sb.report.escaping.shown`.
@@ -96,7 +96,7 @@ class Chart(NamedTuple):
         Vega-Lite specification with its data. Colours are those of
         :mod:`s3prl_sb.report.charts`.
     title : str
-        What it shows.
+        Title of the chart.
     summary : str
         One or two sentences that say what the picture says, with numbers.
     table : Grid, optional
@@ -140,7 +140,7 @@ class Picture(NamedTuple):
     kind : str
         "png", "webp", "jpeg" or "svg+xml".
     alt : str
-        What it shows.
+        Description of the picture.
     width, height : int
         Pixels.
 
@@ -178,7 +178,7 @@ class Sound(NamedTuple):
     kind : str
         "mp3", "ogg", "wav" or "flac".
     label : str
-        What it is.
+        Description of the sound.
 
     Example
     -------
@@ -211,7 +211,7 @@ class Group(NamedTuple):
     title : str
         The title.
     blocks : list of Block
-        What is inside.
+        Content.
     open : bool
         Whether it is open at first.
 
@@ -246,7 +246,7 @@ class Section(NamedTuple):
     key : str
         Its anchor.
     blocks : list of Block
-        What is inside.
+        Content.
     """
 
     title: str
@@ -255,7 +255,7 @@ class Section(NamedTuple):
 
 
 class Options(NamedTuple):
-    """What the reader asked for.
+    """Options of the reader.
 
     Arguments
     ---------

@@ -140,7 +140,7 @@ def plain(rows: Sequence[dict], **rest: Any) -> dict:
     rows : list of dict
         The data.
     **rest : object
-        What else it has, such as ``mark`` and ``encoding``.
+        Further keys, such as ``mark`` and ``encoding``.
 
     Returns
     -------
@@ -156,7 +156,7 @@ def plain(rows: Sequence[dict], **rest: Any) -> dict:
 
 
 def thinned(points: Sequence[tuple], most: int = 300) -> list[tuple]:
-    """Returns at most so many points of a curve: the highest and lowest of each part.
+    """Returns a curve with fewer points: the highest and lowest of each part.
 
     Arguments
     ---------

@@ -65,7 +65,12 @@ def _course(rows: list[dict]) -> Chart:
         height=HEIGHT,
         mark={"type": "line", "point": len(rows) <= 60},
         encoding={
-            "x": {"field": "step", "type": "quantitative", "title": "updates"},
+            "x": {
+                "field": "step",
+                "type": "quantitative",
+                "title": "updates",
+                "axis": {"tickMinStep": 1},
+            },
             "y": {
                 "field": "value",
                 "type": "quantitative",
@@ -158,6 +163,7 @@ def _use(books: dict[str, list[float]], step: Any, options: Options) -> Chart:
                 "type": "quantitative",
                 "title": "code, the most frequent one first",
                 "scale": {"zero": False},
+                "axis": {"tickMinStep": 1},
             },
             "y": {
                 "field": "share",

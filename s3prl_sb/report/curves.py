@@ -199,7 +199,12 @@ def _of_measure(series, axis, marks, rows):
 def _lines(rows, axis, fields):
     """Returns lines with points that show their numbers."""
     encoding = {
-        "x": {"field": "step", "type": "quantitative", "title": "updates"},
+        "x": {
+            "field": "step",
+            "type": "quantitative",
+            "title": "updates",
+            "axis": {"tickMinStep": 1},
+        },
         "y": {
             "field": "value",
             "type": "quantitative",
@@ -270,6 +275,6 @@ def _table(series):
         [p.step, short(p.train.get("loss")), *(a.of(p.valid.get(a.name)) for a in axes)]
         for p in shown
     ]
-    every = f" Every {step}th is shown." if step > 1 else ""
+    every = f" One in {step} is shown." if step > 1 else ""
     caption = f"Validations of {series[0].name}.{every}"
     return Grid(header, rows, caption, numeric=range(len(header)))

@@ -1,4 +1,4 @@
-"""What a page says about the runs of one setup: settings, costs, versions, command.
+"""Details of the runs of one setup: settings, costs, versions, command.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -31,7 +31,7 @@ class Titled(NamedTuple):
     title : str
         The heading.
     blocks : list of Block
-        What is below it.
+        Blocks below it.
     level : int
         Level of the heading.
 
@@ -81,7 +81,7 @@ class Entry(NamedTuple):
     setup : Setup
         The setup.
     blocks : list of Block
-        What is inside.
+        Content.
     """
 
     setup: Setup

@@ -1,4 +1,4 @@
-"""What keeps texts and data from outside from being markup.
+"""Escaping of texts and data from outside, which are never markup.
 
 Authors
  * The s3prl_sb developers, 2026

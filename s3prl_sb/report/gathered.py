@@ -50,7 +50,7 @@ class Run:
 
     @cached_property
     def measures(self) -> Any:
-        """What each utterance contributed to each metric; None where it is unknown."""
+        """Contributions of utterances to metrics; None where they are unknown."""
         try:
             from s3prl_sb.metrics.measures import Measures
 

@@ -23,7 +23,7 @@ class Cell(NamedTuple):
     content : object
         Text, number or block.
     key : float or str, optional
-        What the column is sorted by. Default: by the text.
+        Value to sort the column by. Default: the text.
     """
 
     content: Any
@@ -40,7 +40,7 @@ class Row(NamedTuple):
     attached : bool
         Whether it belongs to the row above, and stays below it.
     task, upstream : str, optional
-        What it is of, for the reader's filters.
+        Task and upstream of the row, for the reader's filters.
     pair : tuple of int, optional
         Numbers of two things that it compares, for the choices above the table.
     """
@@ -73,7 +73,7 @@ class Grid(NamedTuple):
         Lists of cells, or :class:`Row`. A cell is a text, a number, a block or a
         :class:`Cell`; the first of each row names it.
     caption : str
-        What the table shows.
+        Description of the table.
     numeric : set of int
         Columns that are aligned on the right.
     sortable : bool

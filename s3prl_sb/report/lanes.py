@@ -13,6 +13,7 @@ from s3prl_sb.dataio.timeline import Item, Timeline
 from s3prl_sb.metrics.timeline_score import speaker_mapping
 
 LONGEST = 60.0  # seconds of a timeline
+ROWS, BOXES = 30, 300  # most rows, and boxes of a side of a row, that are shown
 KINDS = "missed", "false alarm", "confusion"
 
 Spans = list[tuple[str, float, float]]
@@ -204,14 +205,33 @@ def within(rows: Iterable[Lane], start: float, stop: float) -> list[Lane]:
     Returns
     -------
     list of Lane
-        Without those that are empty then.
+        Without those that are empty then. Of more than can be read the first ones, with
+        a row or a name that says so.
+
+    Example
+    -------
+    >>> within([Lane("ann", [("", 0.0, 1.0)], [])], 2.0, 3.0)
+    []
     """
 
     def keep(spans):
         return [span for span in spans if span[1] < stop and span[2] > start]
 
-    cut = (row._replace(true=keep(row.true), found=keep(row.found)) for row in rows)
-    return [row for row in cut if row.true or row.found]
+    cut = [row._replace(true=keep(row.true), found=keep(row.found)) for row in rows]
+    cut = [row for row in cut if row.true or row.found]
+    kept = [_readable(row) for row in cut[:ROWS]]
+    if len(cut) > ROWS:
+        kept.append(Lane(f"{len(cut) - ROWS} more rows are left out", [], []))
+    return kept
+
+
+def _readable(row):
+    """Returns a row with as many boxes as can be read."""
+    most = max(len(row.true), len(row.found))
+    if most <= BOXES:
+        return row
+    name = f"{row.name} (the first {BOXES} of {most})"
+    return row._replace(name=name, true=row.true[:BOXES], found=row.found[:BOXES])
 
 
 def _turns(items):

@@ -100,8 +100,8 @@ def _of_probes(run, found):
     weights = found["weights"]
     if not weights:
         return [chart]
-    words = "Weights in the weighted sum; a weight need not agree with the score."
-    return [chart, bars(weights["layers"], weights["weights"], words)]
+    note = " A weight need not agree with the score."
+    return [chart, bars(weights["layers"], weights["weights"], note)]
 
 
 def _searched(run: Run) -> list[Block]:

@@ -10,11 +10,10 @@ from typing import NamedTuple
 
 from s3prl_sb.report.axes import short
 from s3prl_sb.report.blocks import Block, Chart, Grid, Options, Section
+from s3prl_sb.report.cells import cells, short_names
 from s3prl_sb.report.charts import color, plain
 from s3prl_sb.report.diarization_errors import unique
 from s3prl_sb.report.gathered import Run
-from s3prl_sb.report.setups import of_runs
-from s3prl_sb.runs.suite_tasks import labels
 
 LAYER = "hidden state (0: the input of the first layer)"
 MOST = 60  # rows of a heat map
@@ -92,12 +91,10 @@ def section(run: Run, options: Options) -> Section | None:
     found = weights_of(run)
     if found is None or not sum(found[1]):
         return None
-    weights = Weights(run.task, run.upstream, *found)
-    chart = bars(weights.layers, weights.weights, _words(weights))
-    return Section("Layer weights", "layer-weights", [chart])
+    return Section("Layer weights", "layer-weights", [bars(*found)])
 
 
-def bars(layers: Sequence[int], weights: Sequence[float], summary: str) -> Chart:
+def bars(layers: Sequence[int], weights: Sequence[float], note: str = "") -> Chart:
     """Returns the weights of hidden states as bars, beside a line of equal ones.
 
     Arguments
@@ -106,13 +103,14 @@ def bars(layers: Sequence[int], weights: Sequence[float], summary: str) -> Chart
         Numbers of the hidden states.
     weights : list of float
         The weight of each.
-    summary : str
-        What the picture says.
+    note : str
+        What else there is to say.
 
     Returns
     -------
     Chart
     """
+    summary = _words(Weights("", "", layers, weights)) + note
     rows = [{"layer": n, "weight": short(w, 100)} for n, w in zip(layers, weights)]
     equal = {"datum": short(100 / len(layers)), "type": "quantitative"}
     spec = plain(
@@ -198,7 +196,7 @@ def gathered(runs: Sequence[Run]) -> list[Weights]:
     list of Weights
     """
     found = []
-    for setup in of_runs([run for run in runs if "scored" not in run.results]):
+    for setup in cells(runs):
         groups: dict[tuple, list] = {}
         for layers, weights in filter(None, map(weights_of, setup.runs)):
             if sum(weights) > 0:
@@ -214,9 +212,8 @@ def gathered(runs: Sequence[Run]) -> list[Weights]:
 
 def _heat_map(found: Sequence[Weights], by: str, across: str, table: bool) -> Chart:
     """Returns a map of one upstream or task at a time, whose rows are the others."""
-    tasks = dict.fromkeys(each.task for each in found)
-    short_names = dict(zip(tasks, labels(tasks)))  # without a suite that is clear
-    found = [each._replace(task=short_names[each.task]) for each in found]
+    names_of = short_names([each.task for each in found])
+    found = [each._replace(task=names_of[each.task]) for each in found]
     sides = list(dict.fromkeys(getattr(each, by) for each in found))
     names = dict(zip(sides, unique(sides, 60)))
     others = list(dict.fromkeys(getattr(each, across) for each in found))

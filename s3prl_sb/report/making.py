@@ -39,7 +39,7 @@ class Made(NamedTuple):
     runs : list of Run
         Its runs.
     faults : list of str
-        What could not be read.
+        Files that could not be read, and why.
     """
 
     html: str
@@ -79,7 +79,7 @@ def make(
     folders : list of str
         Folders of runs or of benchmarks.
     options : Options
-        What the reader asked for.
+        Options of the reader.
     title : str, optional
         Title of the page. Default: the names of the folders.
     published : bool
@@ -87,7 +87,7 @@ def make(
     live : str
         Version of the page, of a server.
     status : Block, optional
-        What a server says about running jobs.
+        Block of a server about running jobs.
     remembered : dict, optional
         Sections of runs that have not changed since the last page, which is updated.
 
@@ -155,7 +155,7 @@ def _overview(tables, loose, every, runs, options, published, status):
         key = section.key + (f"-{number + 1}" if number else "")
         parts.append(page.part(section._replace(key=key)))
     if loose:
-        parts.append(page.part(overview.of_runs(loose)))
+        parts.append(page.part(overview.of_runs(loose, explains=not tables)))
     made = [differences.section(every, options)]
     made += [_made(maker, runs, runs, options) for maker in contents.OVERVIEW_SECTIONS]
     return parts + [

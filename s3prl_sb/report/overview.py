@@ -37,7 +37,7 @@ class Link(NamedTuple):
     Arguments
     ---------
     text : str
-        What it says.
+        The number.
     key : str
         Anchor of the runs; empty if none are at hand.
     small : list of str
@@ -99,7 +99,7 @@ def of_benchmark(table: Table, name: str = "", published: bool = False) -> Secti
     table : Table
         The table.
     name : str
-        What distinguishes it, if the page has several.
+        Name that distinguishes it, if the page has several.
     published : bool
         Whether to show published numbers also for runs that do not compare with them.
 
@@ -185,19 +185,21 @@ def _number(setup, metric, text, best):
     return Cell(Link(mean, key, [rest, interval], is_best), values["mean"])
 
 
-def of_runs(setups: Sequence[Setup]) -> Section:
+def of_runs(setups: Sequence[Setup], explains: bool = True) -> Section:
     """Returns the table of runs outside benchmarks, as ``s3prl-sb results`` has it.
 
     Arguments
     ---------
     setups : list of Setup
         Setups of the runs.
+    explains : bool
+        Whether to say what the reader can do with a table.
 
     Returns
     -------
     Section
     """
-    found: list[Block] = [Prose(HOW)]
+    found: list[Block] = [Prose(HOW)] if explains else []
     tasks = list(dict.fromkeys(setup.task for setup in setups))
     for task in tasks:
         mine = [setup for setup in setups if setup.task == task]
@@ -212,7 +214,10 @@ def _runs_of_task(task, setups):
     """Returns a table with the columns in which the runs of a task differ."""
     pairs = [(setup, run) for setup in setups for run in setup.runs]
     header, *lines = results_table([run.results for _, run in pairs])
-    order = [header.index(n) for n in header if n not in ("task", "folder")]
+    first = ["upstream", *COLUMN_OF.values(), "seed", "time"]
+    names = [n for n in first if n in header]
+    names += [n for n in header if n not in (*first, "task", "folder")]
+    order = [header.index(name) for name in names]
     best = min(goodness(run.results) for _, run in pairs)
     rows = []
     for (setup, run), line in zip(pairs, lines, strict=True):

@@ -69,9 +69,9 @@ def render(
     title : str
         Title, as plain text.
     lead, footer : Markup
-        What is above the sections, and below them.
+        Texts above the sections, and below them.
     tasks, upstreams : list of str
-        What the reader can filter by.
+        Choices of the reader's filters.
     live : str
         Version of the page of a server that follows its runs.
 

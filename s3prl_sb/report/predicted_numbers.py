@@ -69,7 +69,7 @@ def _chart(run, pairs, means, name, of):
     )
     summary += f"; {', '.join(stated)}." if stated and not of else "."
     if step > 1:
-        summary += f" Every {step}th utterance is drawn."
+        summary += f" One in {step} utterances is drawn."
     table = None
     if means:
         table = Grid(

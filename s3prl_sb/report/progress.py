@@ -33,7 +33,7 @@ class Job(NamedTuple):
     Arguments
     ---------
     name : str
-        What it is.
+        Task, upstream and seed, or a folder.
     state : str
         One of :data:`STATES`. "quiet": it has begun, and has written nothing for a
         while.
@@ -50,14 +50,14 @@ class Job(NamedTuple):
 
 
 class Scan(NamedTuple):
-    """What is in folders at one time.
+    """Contents of folders at one time.
 
     Arguments
     ---------
     version : str
         Changes with every finished run, and with every table.
     jobs : list of Job
-        Those that are not done first.
+        Jobs, unfinished ones first.
     """
 
     version: str

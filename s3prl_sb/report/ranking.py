@@ -118,7 +118,7 @@ def worst(run: Run, most: int) -> Worst | None:
         None without predictions.
     """
     parts = parts_of(run)
-    tables = [(part, _table(part, run)) for part in parts]
+    tables = [(part, predictions(part, run)) for part in parts]
     kind = next((kind_of(rows) for _, rows in tables if rows), None)
     if kind is None:
         return None
@@ -140,8 +140,21 @@ def worst(run: Run, most: int) -> Worst | None:
     return Worst(kind, by, metric, len(found), total, chosen)
 
 
-def _table(part, run):
-    """Returns the predictions of a part of a run; none if they are too many."""
+def predictions(part: Run, run: Run) -> list[dict[str, str]]:
+    """Returns the rows of predictions.csv.
+
+    Arguments
+    ---------
+    part : Run
+        Run, or fold, that left them.
+    run : Run
+        Run that gets a note if they are too many.
+
+    Returns
+    -------
+    list of dict
+        Empty if there are none, or too many.
+    """
     path = part.folder / PREDICTIONS
     size = path.stat().st_size if path.is_file() else 0
     if size > LARGEST:

@@ -10,7 +10,7 @@ from s3prl_sb.report.blocks import Options, Picture, Prose, Section
 from s3prl_sb.report.gathered import Run
 
 FILE = "reconstruction.png"
-QUALITY = 60  # of WebP
+QUALITY = 45  # of WebP
 LARGEST = 400_000  # bytes of a picture that is taken as it is
 
 

@@ -12,11 +12,11 @@ from s3prl_sb.benchmark.curves import AXES
 from s3prl_sb.benchmark.robustness import results as tests_in_noise
 from s3prl_sb.report.axes import Axis, axis_of, main_axis, short
 from s3prl_sb.report.blocks import Block, Chart, Grid, Group, Options, Section
+from s3prl_sb.report.cells import cells
 from s3prl_sb.report.charts import plain
 from s3prl_sb.report.diarization_errors import unique
 from s3prl_sb.report.gathered import Run
 from s3prl_sb.report.histories import parts_of
-from s3prl_sb.report.setups import of_runs
 from s3prl_sb.runs.suite_tasks import metrics_of
 
 HEIGHT = 220
@@ -78,7 +78,7 @@ def overview(runs: Sequence[Run], options: Options) -> Section | None:
 
 def _noisy(runs: Sequence[Run]) -> Iterable[Value]:
     """Yields the metrics of runs that were tested in noise, means over seeds."""
-    for setup in of_runs(runs):
+    for setup in cells(runs):
         found: dict[tuple, list[float]] = {}
         for run in setup.runs:
             parts = [part for part in parts_of(run) if part]
@@ -196,29 +196,35 @@ def _spec(
             "scale": {"type": "log", "padding": 16},
             "axis": {"values": [float(n) for n in order], "format": "~g"},
         }
-    which = {"field": "line", "type": "nominal", "title": None}
-    several = len({row["line"] for row in rows}) > 1
-    shades = {"color": which, "shape": which} if several else {}
-    if several:
-        shades["color"] = {**which, "legend": {"columns": 2}}
-        shades["shape"] = {**which, "legend": {"columns": 2}}
+    names = list(dict.fromkeys(row["line"] for row in rows))
+    which = {
+        "field": "line",
+        "type": "nominal",
+        "title": None,
+        "scale": {"domain": names},
+        "legend": {"columns": 2 if max(map(len, names), default=0) < 24 else 1},
+    }
+    shade, shape = ({"color": which}, {"shape": which}) if len(names) > 1 else ({}, {})
+    place = {
+        "x": x,
+        "y": {
+            "field": "value",
+            "type": "quantitative",
+            "title": axis.heading,
+            "scale": {"zero": False},
+        },
+    }
+    tooltip = [
+        {"field": "line", "title": "row"},
+        {"field": "at", "title": title},
+        {"field": "value", "title": axis.heading},
+    ]
+    dots = {"type": "point", "filled": True, "size": 60, "opacity": 1}
     return plain(
         rows,
         height=HEIGHT,
-        mark={"type": "line", "point": {"size": 60}},
-        encoding={
-            "x": x,
-            "y": {
-                "field": "value",
-                "type": "quantitative",
-                "title": axis.heading,
-                "scale": {"zero": False},
-            },
-            **shades,
-            "tooltip": [
-                {"field": "line", "title": "row"},
-                {"field": "at", "title": title},
-                {"field": "value", "title": axis.heading},
-            ],
-        },
+        layer=[
+            {"mark": "line", "encoding": {**place, **shade}},
+            {"mark": dots, "encoding": {**place, **shade, **shape, "tooltip": tooltip}},
+        ],
     )

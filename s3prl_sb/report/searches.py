@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from s3prl_sb.report.axes import Axis, axis_of, short
-from s3prl_sb.report.blocks import Block, Chart, Grid, Options, Prose, Section
+from s3prl_sb.report.blocks import (
+    Block,
+    Chart,
+    Grid,
+    Group,
+    Options,
+    Prose,
+    Section,
+)
 from s3prl_sb.report.charts import color, plain, thinned
 from s3prl_sb.report.gathered import Run
 from s3prl_sb.report.histories import inside, parts_of
@@ -29,7 +37,8 @@ def section(run: Run, options: Options) -> Section | None:
         ``points`` limits those of each curve.
     """
     blocks: list[Block] = []
-    for part in parts_of(run):
+    parts = parts_of(run)
+    for part in parts:
         for name, draw in ((RATES, _rates), (GRID, _grid)):
             content = run.json(inside(part, name))
             if content is None:
@@ -38,6 +47,11 @@ def section(run: Run, options: Options) -> Section | None:
                 blocks += draw(run, content, part, options)
             except (AttributeError, KeyError, TypeError, ValueError, IndexError):
                 run.note(f"'{run.folder / inside(part, name)}' has another form.")
+        if part == parts[0]:
+            first = len(blocks)
+    if blocks[first:]:
+        more = Group(f"The other {len(parts) - 1} searches", blocks[first:])
+        blocks = [*blocks[:first], more]
     return Section("Search of settings", "search", blocks) if blocks else None
 
 

@@ -62,7 +62,7 @@ class Follower:
     folders : list of str
         Folders of runs or benchmarks.
     options : Options
-        What the reader asked for.
+        Options of the reader.
     title : str, optional
         Title of the page.
     published : bool
@@ -223,6 +223,10 @@ def make_server(follower: Follower, host: str, port: int) -> Server:
     UserError
         If the port is taken, or the address is not of this machine.
     """
+    if not 0 <= port <= 65535:
+        raise UserError(
+            f"--serve {port}: ports are 0 to 65535; 0 takes one that is free"
+        )
     names = list(LOCAL)
     if not is_loopback(host):
         names += ["*", host.lower(), socket.gethostname().lower()]
@@ -234,7 +238,7 @@ def make_server(follower: Follower, host: str, port: int) -> Server:
         )[0]
         server.address_family = family
         return server(address[:2], handler)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise UserError(
             f"--serve {port} at {host}: {error}. Give another port: --serve 0 takes "
             "one that is free."

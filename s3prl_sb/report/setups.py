@@ -1,4 +1,4 @@
-"""What a page has an entry for: one upstream in one configuration on one task.
+"""Entries of a page: one upstream in one configuration on one task.
 
 The runs of a setup only differ in their seed. In the output of a benchmark a setup is
 a cell of its table; other runs are grouped by what they differ in.
@@ -76,7 +76,7 @@ class Setup:
     Arguments
     ---------
     task : str
-        What the page calls the task.
+        Name of the task on the page.
     upstream : str
         Upstream, which the reader filters by.
     name : str

@@ -10,11 +10,11 @@ from typing import Any
 
 from s3prl_sb.report.axes import Axis, main_axis, short
 from s3prl_sb.report.blocks import Block, Chart, Grid, Options, Section
+from s3prl_sb.report.cells import cells, short_names
 from s3prl_sb.report.charts import color, plain
 from s3prl_sb.report.diarization_errors import unique
 from s3prl_sb.report.gathered import Run
-from s3prl_sb.report.setups import Setup, of_runs
-from s3prl_sb.runs.suite_tasks import labels
+from s3prl_sb.report.setups import Setup
 from s3prl_sb.terminal import quantities
 
 MOST = 60  # rows of a chart
@@ -36,10 +36,9 @@ def overview(runs: Sequence[Run], options: Options) -> Section | None:
     options : Options
         Not used.
     """
-    whole = [run for run in runs if "scored" not in run.results]
-    if len(whole) < 2:
+    found = cells(runs)
+    if sum(len(setup.runs) for setup in found) < 2:
         return None
-    found = of_runs(whole)
     blocks: list[Block] = [*_spreads(found)]
     blocks += [chart for name in COSTS if (chart := _cost(found, name)) is not None]
     return Section("Seeds, time and memory", "costs", blocks) if blocks else None
@@ -47,9 +46,8 @@ def overview(runs: Sequence[Run], options: Options) -> Section | None:
 
 def _labels(setups: Sequence[Setup]) -> list[str]:
     """Returns names of rows, without the suite of a task where that is clear."""
-    tasks = dict.fromkeys(setup.task for setup in setups)
-    short_names = dict(zip(tasks, labels(tasks)))
-    return unique([f"{short_names[s.task]} · {s.name}" for s in setups], 60)
+    names = short_names([setup.task for setup in setups])
+    return unique([f"{names[s.task]} · {s.name}" for s in setups], 60)
 
 
 # ----------------------------------------------------------------------- seeds

@@ -13,6 +13,7 @@ Authors
 
 import csv
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def _tsv(path):
     found: dict[str, Timeline] = {}
     with naming(path, "the events of a run"):
         for row in csv.DictReader(read_text(path).splitlines(), delimiter="\t"):
-            times = float(row["onset"]), float(row["offset"])
+            times = _times(row["onset"], row["offset"])
             event = Item("event", row["event_label"], *times)
             found.setdefault(row["filename"], []).append(event)
     return found
@@ -82,12 +83,19 @@ def _jsonl(path):
         for line in read_text(path).splitlines():
             values = json.loads(line)
             item = from_json(values)
-            times = float(item.start), float(item.stop)
+            times = _times(item.start, item.stop)
             item = Item(item.type, str(item.label), *times, str(item.speaker))
             if item.type not in TYPES:
                 raise ValueError(f"type {item.type!r}")
             found.setdefault(str(values["recording"]), []).append(item)
     return found
+
+
+def _times(start, stop):
+    times = float(start), float(stop)
+    if not 0 <= times[0] <= times[1] < math.inf:
+        raise ValueError(f"{start} to {stop} s is not a part of a recording")
+    return times
 
 
 def _wav(name):

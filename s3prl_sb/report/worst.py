@@ -5,12 +5,11 @@ Authors
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup
 
-from s3prl_sb.errors import UserError
 from s3prl_sb.report import timeline_files
 from s3prl_sb.report.alignment import Aligned, Compared, Legend
 from s3prl_sb.report.blocks import (
@@ -26,10 +25,11 @@ from s3prl_sb.report.blocks import (
 from s3prl_sb.report.escaping import shown
 from s3prl_sb.report.example_kinds import Row, number, title
 from s3prl_sb.report.gathered import Run
-from s3prl_sb.report.lanes import Lane, within, worst_window
+from s3prl_sb.report.lanes import within, worst_window
+from s3prl_sb.report.listening import listened
 from s3prl_sb.report.ranking import Ranked, Worst, unit_of, worst
 from s3prl_sb.report.timelines import Key, Track
-from s3prl_sb.terminal.quantities import count, is_share, measure
+from s3prl_sb.terminal.quantities import is_share, measure
 
 TIMELINES = 3  # most timelines of a run
 COLUMNS = 12  # most columns of a table
@@ -37,8 +37,8 @@ SIDES = {
     "trials": {"0": "False acceptances", "1": "False rejections"},
     "queries": {"0": "False alarms", "1": "Missed occurrences"},
 }
+SCORES = ("score", "value")  # columns of numbers that may differ by little
 SILENT = ("converted", "phones")  # kinds whose sounds are elsewhere, or many
-LISTS = ("test", "documents")  # manifests with what a run was tested on
 
 
 class Example(NamedTuple):
@@ -106,15 +106,15 @@ def _lead(found: Worst) -> str:
     kind, examples = found.kind, found.examples
     noun = kind.noun if found.total != 1 else kind.noun.removesuffix("s")
     if not examples:
-        return f"Nothing is wrong in {count(found.total)} {noun}."
+        return f"Nothing is wrong in {found.total:,} {noun}."
     first = f"those with the {found.by} first"
     if found.faulty == found.total:
         several = (
             f"The {len(examples)} worst of " if len(examples) < found.total else ""
         )
-        return f"{several}{count(found.total)} {noun}, {first}."
+        return f"{several}{found.total:,} {noun}, {first}."
     have = "has an error" if found.faulty == 1 else "have errors"
-    lead = f"{count(found.faulty)} of {count(found.total)} {noun} {have}"
+    lead = f"{found.faulty:,} of {found.total:,} {noun} {have}"
     if len(examples) == found.faulty:
         return f"{lead}, {first}." if found.faulty > 1 else f"{lead}."
     return f"{lead}; {len(examples)} are here, {first}."
@@ -165,7 +165,8 @@ def _tables(found: Worst, options: Options) -> list[Block]:
         ]
         if not chosen:
             continue
-        blocks.append(grid(chosen, caption or f"Worst {kind.noun}"))
+        same = ("label", "prediction", "detected", "true") if kind.sides else ()
+        blocks.append(grid(chosen, caption or f"Worst {kind.noun}", same))
         heard = 0 if kind.name in SILENT else options.audio
         for each in chosen[:heard]:
             names = [each.row[c] for c in ("id", "id1", "id2", "query", "document")
@@ -176,12 +177,18 @@ def _tables(found: Worst, options: Options) -> list[Block]:
 
 
 def _facts(each: Ranked) -> list[str]:
-    columns = ("label", "prediction", "score", "value")
     row = _intent(each.row) or each.row
-    return [f"{c} {row[c]}" for c in columns if row.get(c)]
+    names = () if "id1" in row else ("label", "prediction")
+    texts = [(name, row[name]) for name in (*names, *SCORES) if row.get(name)]
+    return [
+        f"{name} {_number(name, text) if _is_number(text) else text}"
+        for name, text in texts
+    ]
 
 
-def grid(examples: Sequence[Ranked], caption: str) -> Grid:
+def grid(
+    examples: Sequence[Ranked], caption: str, left_out: Collection[str] = ()
+) -> Grid:
     """Returns rows of predictions.csv as a table.
 
     Arguments
@@ -190,13 +197,15 @@ def grid(examples: Sequence[Ranked], caption: str) -> Grid:
         Examples of one kind.
     caption : str
         Title of the table.
+    left_out : list of str
+        Columns that are not shown.
 
     Returns
     -------
     Grid
     """
     cells = [_intent(each.row) or each.row for each in examples]
-    columns = [name for name in cells[0] if name][:COLUMNS]
+    columns = [name for name in cells[0] if name and name not in left_out][:COLUMNS]
     values = [[row.get(c) or "" for c in columns] for row in cells]
     numeric = {
         i
@@ -234,9 +243,15 @@ def _is_number(text):
 def _cell(column, text):
     if not text:
         return Cell("–", "")
-    value = float(text)
+    return Cell(_number(column, text), float(text))
+
+
+def _number(column, text):
+    """Returns a number for people; scores with all digits that tell them apart."""
+    if column in SCORES:
+        return f"{float(text):.6g}"
     plain = text.lstrip("-").isdigit() and not is_share(column)
-    return Cell(text if plain else measure(column, value), value)
+    return text if plain else measure(column, float(text))
 
 
 def _timelines(found: Worst, options: Options) -> list[Block]:
@@ -283,97 +298,6 @@ def _said(each: Ranked, kind: str, window, seconds: float) -> str:
             "differ longest."
         )
     return " ".join(parts)
-
-
-def listened(
-    run: Run,
-    name: str,
-    rows: Sequence[Lane] = (),
-    window: tuple[float, float] | None = None,
-    summary: str = "",
-    is_heard: bool = True,
-) -> list[Block]:
-    """Returns an utterance over time, with its sound if it is to be heard.
-
-    Arguments
-    ---------
-    run : Run
-        The run that was tested on it.
-    name : str
-        Id of the utterance.
-    rows : list of Lane
-        Its timeline.
-    window : (float, float), optional
-        Seconds that are shown. Default: all, and of a long sound the first 30 s.
-    summary : str
-        Sentences that say what the timeline shows.
-    is_heard : bool
-        Whether the sound and its spectrogram are in the page.
-
-    Returns
-    -------
-    list of Block
-        With a sentence about audio that is missing, broken or changed.
-    """
-    faults: list[Block] = []
-    if is_heard:
-        try:
-            return [_heard(run, name, rows, window, summary)]
-        except UserError as error:
-            faults.append(Prose(f"No sound: {error}"))
-    if rows and window:
-        return [Track(name, *window, rows, summary), *faults]
-    return faults
-
-
-def _heard(run, name, rows, window, summary):
-    # Only now: they import torch, which takes longer than all the rest
-    from s3prl_sb.report import waveforms
-
-    options = {} if window is None else {"start": window[0],
-                                         "longest": window[1] - window[0]}  # fmt: skip
-    part = waveforms.excerpt(name, record_of(run, name), **options)
-    summary = " ".join(filter(None, (summary, part.remark if window is None else "")))
-    return Track(
-        name,
-        part.start,
-        part.stop,
-        rows,
-        summary,
-        waveforms.spectrogram(part.samples, name),
-        waveforms.sound(part.samples, name),
-    )
-
-
-def record_of(run: Run, name: str) -> dict:
-    """Returns the record of an utterance in the manifests of a run.
-
-    Arguments
-    ---------
-    run : Run
-        The run.
-    name : str
-        Id of the utterance.
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    UserError
-        If no manifest of the run has it.
-    """
-    for each in LISTS:
-        records = run.json(f"save/{each}.json")
-        record = records.get(name) if isinstance(records, dict) else None
-        if isinstance(record, dict) and "wav" in record:
-            return record
-    place = run.folder / "save" / f"{LISTS[0]}.json"
-    raise UserError(
-        f"'{place}', the manifest of the test set, is missing, damaged or has no "
-        f"'{name}'. Sounds are found by it: copy the folder save along with the run."
-    )
 
 
 SHOWN: dict[str, Callable[[Worst, Options], list[Block]]] = {

@@ -10,6 +10,10 @@ from s3prl_sb.terminal import quantities
 #: Results do not depend on this module, see :mod:`s3prl_sb.identity.code`.
 COMPUTES = False
 
+#: Words in the names of metrics that say which values are better.
+SCORES = set("accuracy recall precision f1 auc bleu mtwv atwv twv lcc srcc".split())
+ERRORS = {"wer", "per", "cer", "eer", "der", "error", "mse", "loss"}
+
 
 def shown_as(task, key):
     """Returns how people read a metric of a task.
@@ -56,8 +60,11 @@ def is_higher_better(run, key):
     bool or None
     """
     known = {metric.key: metric.higher for metric in metrics_of(run["task"])}
-    chosen = run["chosen_by"]
-    return known.get(key, chosen["highest"] if key == chosen["metric"] else None)
+    if key == run["chosen_by"]["metric"]:
+        known.setdefault(key, run["chosen_by"]["highest"])
+    words = set(key.split("_"))
+    guess = False if words & ERRORS else True if words & SCORES else None
+    return known.get(key, guess)
 
 
 def ends_of(run, key):

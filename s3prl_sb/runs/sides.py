@@ -85,7 +85,7 @@ class Side:
         """Rows of predictions.csv by id, for each run; of folds, those of all."""
         return [_predictions(run) for run in self.runs]
 
-    def texts(self, item: str) -> tuple[str | None, list[str]]:
+    def texts(self, item: str) -> tuple[str | None, dict[str, list[Any]]]:
         """Returns what was true and what was predicted.
 
         Arguments
@@ -97,16 +97,18 @@ class Side:
         -------
         true : str or None
             None where predictions.csv does not say it.
-        predicted : list of str
-            Of each run that says it, without repetitions.
+        predicted : dict
+            Predictions to the seeds of the runs that made them.
         """
-        rows = [each[item] for each in self.predictions if item in each]
-        true, predicted = None, {}
-        for row in rows:
+        true: str | None = None
+        predicted: dict[str, list[Any]] = {}
+        for rows, seed in zip(self.predictions, self.seeds):
+            row = rows.get(item, {})
             name = next((name for name in TRUE if name in row), None)
             if name and PREDICTED in row:
-                true, predicted[row[PREDICTED]] = row[name], None
-        return true, list(predicted)
+                true = row[name]
+                predicted.setdefault(row[PREDICTED], []).append(seed)
+        return true, predicted
 
 
 def side_of(folder: str, task: str | None = None) -> Side:
@@ -218,6 +220,7 @@ def _predictions(run):
         if path.is_file():
             with naming(path, "the predictions of a run"):
                 text = io.StringIO(read_text(path), newline="")
-                mine = {row["id"]: row for row in csv.DictReader(text)}
+                # Those of queries and trials have no ids, and no texts to align
+                mine = {row["id"]: row for row in csv.DictReader(text) if "id" in row}
             rows |= mine | {f"{name}/{item}": row for item, row in mine.items()}
     return rows

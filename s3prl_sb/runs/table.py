@@ -55,8 +55,8 @@ def add_arguments(parser):
     parser.add_argument(
         "--intervals",
         action="store_true",
-        help="with the 95 %% intervals of the metrics in text and markdown; csv and "
-        "json always have them",
+        help="show the 95 %% intervals of the metrics in text, too; the other formats "
+        "have them",
     )
     parser.add_argument(
         "--sort",
@@ -93,7 +93,7 @@ def main(arguments):
     if arguments.format == "json":
         print(json_text(runs))
         return 0
-    header, *rows = table(runs, arguments.intervals)
+    header, *rows = table(runs, arguments.intervals or arguments.format == "markdown")
     if arguments.format == "csv":
         print(as_csv(runs), end="")
     elif arguments.format == "markdown":

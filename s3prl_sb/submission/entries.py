@@ -49,7 +49,7 @@ class Entry(NamedTuple):
     size : int
         Number of ids in the published test set.
     unit : str
-        What they are ids of.
+        Things that these ids name, such as utterances.
     predictions : s3prl_sb.submission.parts.Predictions
         How a run becomes files.
     fold : int, optional
@@ -108,13 +108,16 @@ def equal_errors(predicted, true):
 
 
 def term_value(predicted, true):
-    """Returns the maximum term-weighted value of scores of queries and documents."""
+    """Returns the maximum term-weighted value of the queries and documents searched.
+
+    Those of other languages have no scores in the file.
+    """
     rows, columns = (list(dict.fromkeys(names)) for names in zip(*true))
     scores, found = (
         torch.tensor([[float(of[q, d]) for d in columns] for q in rows])
         for of in (predicted, true)
     )
-    return {"mtwv": maximum_term_weighted_value(scores, found)[0]}
+    return {"mtwv_searched": maximum_term_weighted_value(scores, found)[0]}
 
 
 def translated(predicted, true):

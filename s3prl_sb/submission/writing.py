@@ -17,6 +17,7 @@ from s3prl_sb.storage.parts import Part, recover
 from s3prl_sb.submission.choosing import Choice, SubmissionError, choose, runs_of
 from s3prl_sb.submission.entries import ENTRIES, Entry
 from s3prl_sb.terminal.messages import few
+from s3prl_sb.terminal.quantities import measures
 
 PREDICT, ZIP, RECORD = "predict", "predict.zip", "submission.json"
 MARK = {"made_by": "s3prl-sb submit"}
@@ -256,4 +257,4 @@ def result(each: Written) -> str:
     for name, value, _, digits, unit in main_metrics(run):
         if name in each.metrics:
             texts.append(f"{name} {value:.{digits}f} {unit}".rstrip())
-    return ", ".join(texts)
+    return ", ".join(texts) or measures(each.metrics)

@@ -49,7 +49,7 @@ def open_page(browser, tmp_path):
     def open_page(html, viewport=DESKTOP, **options):
         context = browser.new_context(viewport=viewport, **options)
         contexts.append(context)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         page = context.new_page()
         page.on("console", lambda message: faults.append(f"console: {message.text}"))
         page.on("pageerror", lambda error: faults.append(f"error: {error}"))

@@ -119,6 +119,20 @@ def test_filters(open_page, report):
     assert page.get_by_text("No run fits both filters.").is_visible()
 
 
+def test_two_are_picked_to_be_compared(open_page, tmp_path):
+    for name in "abc":
+        write_run(tmp_path / name, upstream=name)
+    page = open_page(making.make([str(tmp_path)]).html)
+    rows = page.locator("#differences tbody tr[data-pair]:visible")
+    assert rows.count() == 3
+    page.locator(".picks select").nth(0).select_option(label="b")
+    assert rows.count() == 2
+    page.locator(".picks select").nth(1).select_option(label="c")
+    assert rows.count() == 1
+    page.locator("#differences summary").first.click()
+    assert page.locator("#differences details[open] tbody tr").count() == 10
+
+
 def test_colours_are_remembered(open_page, report):
     page = open_page(report[0], color_scheme="light")
     light = page.evaluate("getComputedStyle(document.body).backgroundColor")

@@ -213,6 +213,13 @@ def test_extras(path):
         }
 
 
+def test_installation_names_every_extra():
+    setup = (ROOT / "setup.py").read_text("utf-8")
+    named = (ROOT / "docs/install.md").read_text("utf-8")
+    for extra in re.findall(r'^    "(\w+)": \[', setup, re.M):
+        assert f"`{extra}`" in named, extra
+
+
 def test_readme_is_where_setup_looks():
     assert "README.md" in (ROOT / "setup.py").read_text("utf-8")
     assert (ROOT / "LICENSE").is_file()

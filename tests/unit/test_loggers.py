@@ -113,7 +113,7 @@ def train(logger, start, stop, epoch=20):
 
 @pytest.fixture
 def services(monkeypatch):
-    """Puts stand-ins in the place of the libraries."""
+    """Puts stand-ins where the libraries would be."""
     services = {name: Service(name) for name in SERVICES}
     for name, service in services.items():
         monkeypatch.setitem(sys.modules, name, service)
@@ -210,6 +210,8 @@ def test_results(service, services, tmp_path):
         assert run.summary["accuracy/test"] == 0.75
     logger.log_results({}, {"accuracy": 0.5}, *media)  # on another test set
     assert len(points(services[service])) == 8
+    logger.log_results({}, {"loss": 0.5}, [], 10, "valid")  # a pre-training
+    assert ("loss/best", 20, 0.5) in points(services[service])
 
 
 @BOTH

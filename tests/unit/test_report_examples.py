@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sys
 import tarfile
 
 import numpy as np
@@ -15,7 +16,14 @@ from s3prl_sb.dataio.ctm import write_ctm
 from s3prl_sb.dataio.rttm import write_rttm
 from s3prl_sb.errors import UserError
 from s3prl_sb.metrics.measures import Measures
-from s3prl_sb.report import before_after, ranking, reconstructions, waveforms, worst
+from s3prl_sb.report import (
+    before_after,
+    disagreements,
+    ranking,
+    reconstructions,
+    waveforms,
+    worst,
+)
 from s3prl_sb.report.blocks import Options
 from s3prl_sb.report.example_kinds import KINDS, kind_of
 from s3prl_sb.report.gathered import Run
@@ -182,6 +190,29 @@ def test_broken_tables_are_no_crash(text, run_of):
     assert section is None or section.blocks
 
 
+def test_two_models_answer_the_same_utterance(run_of, tmp_path):
+    one, other = run_of("texts"), tmp_path / "other"
+    other.mkdir()
+    table = (
+        (one.folder / "predictions.csv").read_text().replace("c,x y z,x", "c,x y z,z")
+    )
+    (other / "predictions.csv").write_text(table)
+    runs = {"A": one, BAD: Run({**one.results, "folder": str(other)})}
+    (block,) = disagreements.answers(runs, "c")
+    assert block.hypotheses == {"A": "x", BAD: "z"} and block.reference == "x y z"
+    assert BAD not in block.html()
+    (other / "predictions.csv").write_text(table.replace("x y z", "x y"))
+    runs[BAD] = Run(runs[BAD].results)
+    assert [block.reference for block in disagreements.answers(runs, "c")] == [
+        "x y z",
+        "x y",
+    ]
+    assert disagreements.answers(runs, "nowhere") == []
+    labels = run_of("labels")
+    (grid,) = disagreements.answers({"A": labels, "B": labels}, "b")
+    assert grid.rows[0] == ["A", "yes", "no", "0.6"] and len(grid.rows) == 2
+
+
 def test_too_many_predictions_are_left_out(run_of, monkeypatch):
     run = run_of("labels")
     monkeypatch.setattr(ranking, "LARGEST", 20)
@@ -295,6 +326,35 @@ def test_timelines(run_of):
     assert len(run.notes) == 1 and "hyp.ctm" in run.notes[0]
 
 
+@pytest.mark.parametrize("line", ['{"recording": "a"}', "3", '{"recording": "a", '
+    '"type": "event", "label": "x", "start": 0, "stop": Infinity}'])  # fmt: skip
+def test_broken_timelines_are_notes(line, run_of):
+    run = run_of("scenes")
+    (run.folder / "ref.jsonl").write_text(f"{line}\n")
+    assert "Worst scenes" in html_of(run)
+    assert len(run.notes) == 1 and "ref.jsonl" in run.notes[0]
+
+
+def test_crowded_timelines_are_cut_and_say_so(run_of):
+    run = run_of("events")
+    lines = ["filename\tonset\toffset\tevent_label"]
+    lines += [f"a.wav\t{n / 1000}\t{n / 1000 + 0.5}\tbird" for n in range(2000)]
+    lines += [f"a.wav\t1\t2\tlabel {n:02}" for n in range(50)]
+    (run.folder / "ref.tsv").write_text("\n".join([*lines, ""]))
+    html = html_of(run)
+    assert "bird (the first 300 of 2000)" in html
+    assert "21 more rows are left out" in html and len(html) < 100_000
+
+
+@pytest.mark.parametrize("bad", [3, [], {"a": 3}, {"a": {"wav": 3, "duration": 1}},
+    {"a": {"wav": "a.wav"}}, {"a": record("a.wav", "1")}])  # fmt: skip
+def test_broken_manifests_are_sentences(bad, run_of):
+    run = run_of("values")
+    (run.folder / "save").mkdir()
+    (run.folder / "save/test.json").write_text(json.dumps(bad))
+    assert "the manifest of the test set, is missing" in html_of(run, audio=1)
+
+
 def test_before_and_after(run_of, tmp_path):
     run = run_of("sources")
     kinds = ("mixture", "estimate", "clean")
@@ -314,6 +374,21 @@ def test_before_and_after(run_of, tmp_path):
     html = "\n".join(block.html() for block in silent.blocks)
     assert html.count("<audio") == 0 and html.count("data:image/webp") == 2
     assert len(html) < 60_000
+
+
+def test_without_pictures_there_are_sounds(run_of, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    run = run_of("sources")
+    tone(run.folder / "examples/a.wav")
+    entries = [{"name": "a", "files": {"mixture": "a.wav"}}]
+    (run.folder / "examples/index.json").write_text(json.dumps({"examples": entries}))
+    (run.folder / "save").mkdir()
+    records = {"a": record(tone(tmp_path / "a.wav"))}
+    manifest.write(records, run.folder / "save/test.json")
+    section = before_after.section(run, Options(audio=1))
+    html = "\n".join(block.html() for block in section.blocks) + html_of(run, audio=1)
+    assert html.count("<audio") == 2 and "<img" not in html
+    assert len(run.notes) == 1 and "pip install" in run.notes[0]
 
 
 def test_conversions_have_source_and_target(run_of, tmp_path):
