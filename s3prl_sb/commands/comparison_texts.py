@@ -19,7 +19,7 @@ from s3prl_sb.terminal.messages import few, near
 
 HEADER = ("metric", "A", "B", "B - A", "interval", "p", "better")
 SIDES = ("A", "B")
-WIDTH = 100  # characters in a line that is no terminal's
+WIDTH = 100  # characters in a line, except on a terminal
 VARIANTS = 3  # different predictions of a side that are aligned
 
 

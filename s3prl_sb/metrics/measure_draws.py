@@ -21,7 +21,7 @@ from s3prl_sb.metrics.weighted_sums import Array
 
 
 class Sampled(Protocol):
-    """What is drawn, see :class:`s3prl_sb.metrics.measures.Measures`."""
+    """Items with units and strata, see :class:`s3prl_sb.metrics.measures.Measures`."""
 
     @property
     def items(self) -> Sequence[str]:

@@ -34,7 +34,7 @@ def combined(
     Arguments
     ---------
     measures : list of Measures
-        Those of runs on the same items.
+        Measures of runs on the same items.
     name, level, resamples, seed
         See :meth:`s3prl_sb.metrics.measures.Measures.interval`.
 
@@ -96,7 +96,7 @@ def difference(
     Arguments
     ---------
     first, second : list of Measures
-        Those of runs on the same items.
+        Measures of runs on the same items.
     name, level, resamples, seed
         See :meth:`s3prl_sb.metrics.measures.Measures.interval`.
 
@@ -180,7 +180,7 @@ def intervals_of(
     Arguments
     ---------
     measures : Measures
-        Those of the run.
+        Measures of the run.
     level, resamples, seed
         See :meth:`s3prl_sb.metrics.measures.Measures.interval`.
 

@@ -300,7 +300,7 @@ class Measures:
         Arguments
         ---------
         other : Measures
-            Those of another run on the same items.
+            Measures of another run on the same items.
         name, level, resamples, seed
             See :meth:`interval`.
 

@@ -29,7 +29,7 @@ from s3prl_sb.report.lanes import within, worst_window
 from s3prl_sb.report.listening import listened
 from s3prl_sb.report.ranking import Ranked, Worst, unit_of, worst
 from s3prl_sb.report.timelines import Key, Track
-from s3prl_sb.terminal.quantities import count, is_share, measure
+from s3prl_sb.terminal.quantities import is_share, measure
 
 TIMELINES = 3  # most timelines of a run
 COLUMNS = 12  # most columns of a table
@@ -106,15 +106,15 @@ def _lead(found: Worst) -> str:
     kind, examples = found.kind, found.examples
     noun = kind.noun if found.total != 1 else kind.noun.removesuffix("s")
     if not examples:
-        return f"Nothing is wrong in {count(found.total)} {noun}."
+        return f"Nothing is wrong in {found.total:,} {noun}."
     first = f"those with the {found.by} first"
     if found.faulty == found.total:
         several = (
             f"The {len(examples)} worst of " if len(examples) < found.total else ""
         )
-        return f"{several}{count(found.total)} {noun}, {first}."
+        return f"{several}{found.total:,} {noun}, {first}."
     have = "has an error" if found.faulty == 1 else "have errors"
-    lead = f"{count(found.faulty)} of {count(found.total)} {noun} {have}"
+    lead = f"{found.faulty:,} of {found.total:,} {noun} {have}"
     if len(examples) == found.faulty:
         return f"{lead}, {first}." if found.faulty > 1 else f"{lead}."
     return f"{lead}; {len(examples)} are here, {first}."

@@ -89,7 +89,7 @@ def compare(
     Arguments
     ---------
     first, second : list of Measures
-        Those of the runs.
+        Measures of the runs.
     names : list of str, optional
         Metrics; default: those that all runs have.
     common : bool

@@ -98,7 +98,7 @@ def test_runs_of_older_versions_stay_in_the_table(runs):
 
 @pytest.fixture
 def said(tmp_path, capsys):
-    """What the verb prints of a run with an interval and one without."""
+    """The verb's output of a run with an interval and one without."""
     for name, changes in (("a", {}), ("b", {"intervals": None})):
         (tmp_path / name).mkdir()
         content = results(seconds=1.0, **changes)
