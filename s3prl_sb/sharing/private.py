@@ -21,7 +21,7 @@ from s3prl_sb.errors import UserError, printable, without_secrets
 PATH = re.compile(r"(?:file:/{2,3})?(?:/|~[\w.-]*/|[A-Za-z]:[\\/]|\\\\)[^\n]+")
 #: A path of two folders at least in a longer text, up to a blank or a quote.
 INSIDE = re.compile(
-    r"(?<![\w:/.~-])(?:file://)?(?:~[\w.-]*|[A-Za-z]:)?[\\/][^\s'\"<>|,;(){}\[\]\\/]+"
+    r"(?<![\w/.~])(?:file://)?(?:~[\w.-]*|[A-Za-z]:)?[\\/][^\s'\"<>|,;(){}\[\]\\/]+"
     r"[\\/][^\s'\"<>|,;(){}\[\]]*"
 )
 #: Keys of services, and private keys.

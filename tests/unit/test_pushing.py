@@ -332,7 +332,7 @@ def test_killed_and_run_again(exported, hub, tmp_path, wav):  # noqa: F811
 
     hub.hook = hook
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
-    assert arrived.wait(60)
+    assert arrived.wait(180)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     go_on.set()
