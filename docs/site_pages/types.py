@@ -70,7 +70,8 @@ def _resolve(app, env, node, content):
 
 
 def _link(app, node, entry, content):
-    uri = app.builder.get_relative_uri(node["refdoc"], entry.docname)
+    page = node.get("refdoc", app.env.docname)
+    uri = app.builder.get_relative_uri(page, entry.docname)
     return nodes.reference(
         "", "", content, internal=True, refuri=f"{uri}#{entry.node_id}"
     )

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 CLOSE = 1e-6  # relative difference of a metric from that of its measures
 
 
-class Tested(Protocol):
+class Evaluated(Protocol):
     """A Brain after its test."""
 
     def measures(self) -> Measures | None:
@@ -42,7 +42,7 @@ class Tested(Protocol):
 
 
 def publish(
-    brain: Tested, metrics: Mapping[str, float], folder: Path
+    brain: Evaluated, metrics: Mapping[str, float], folder: Path
 ) -> dict[str, Any] | None:
     """Writes ``measures.json`` of a test.
 

@@ -148,7 +148,7 @@ class Objective(torch.nn.Module):
         Returns
         -------
         dict
-            What the codes are, such as "units", to a tensor [codes] for each codebook;
+            Names of kinds of codes to tensors [codes], one for each codebook;
             empty for an objective without codes.
         """
         return {}

@@ -29,7 +29,7 @@ WRITTEN |= {n: n.upper() for n in "mcd lcc srcc ktau bleu pesq stoi auc".split()
 
 
 class Axis(NamedTuple):
-    """How a measure is drawn.
+    """Axis of a measure.
 
     Arguments
     ---------
@@ -93,7 +93,7 @@ def short(value: Any, scale: float = 1.0) -> float | None:
     Returns
     -------
     float or None
-        None for what is no finite number.
+        None if it is not a finite number.
 
     Example
     -------

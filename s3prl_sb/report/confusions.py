@@ -30,11 +30,11 @@ class Confusions(NamedTuple):
     Arguments
     ---------
     name : str
-        What the labels are of, such as a slot; nothing where there is one kind.
+        Name of the labels, such as a slot; nothing where there is one kind.
     counts : dict
         Pairs of labels to numbers.
     unit : str
-        What is counted.
+        Things that are counted.
     """
 
     name: str
@@ -273,18 +273,9 @@ def matrix_spec(
         {"name": "names", "value": names},
         {"name": "totals", "value": [totals[label] for label in labels]},
     ]
-    low, right, down = "0", str(len(names)), str(number)
+    low, right, down = _ends(len(names), number)
     if number > 2 * ALIKE:
         params.append(_zoom(names[:number]))
-        start = f"clamp(zoom - {ALIKE // 2}, 0, {number - ALIKE})"
-        low, right, down = (
-            f"zoom < 0 ? {whole} : {part}"
-            for whole, part in (
-                (low, start),
-                (right, f"{start} + {ALIKE}"),
-                (down, f"{start} + {ALIKE}"),
-            )
-        )
     place = {
         "x": _axis("p", "predicted", len(names), low, right),
         "x2": {"field": "p2"},
@@ -350,6 +341,15 @@ def _cells(place):
             ],
         },
     }
+
+
+def _ends(columns, rows):
+    """Returns expressions of the first cell, and of the last of rows and columns."""
+    if rows <= 2 * ALIKE:
+        return "0", str(columns), str(rows)
+    start = f"clamp(zoom - {ALIKE // 2}, 0, {rows - ALIKE})"
+    parts = ((0, start), (columns, f"{start} + {ALIKE}"), (rows, f"{start} + {ALIKE}"))
+    return [f"zoom < 0 ? {whole} : {part}" for whole, part in parts]
 
 
 def _zoom(names):

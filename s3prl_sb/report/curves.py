@@ -133,8 +133,10 @@ def _losses(series, options):
         return []
     fields = {"color": {"field": "set", "type": "nominal", "title": None}}
     if len(series) > 1:
-        fields["color"] = {"field": "run", "type": "nominal", "title": None}
-        fields["strokeDash"] = {"field": "set", "type": "nominal", "title": None}
+        two = {"legend": {"columns": 2}}
+        run = {"field": "run", "type": "nominal", "title": None, **two}
+        dash = {"field": "set", "type": "nominal", "title": None, **two}
+        fields = {"color": run, "strokeDash": dash}
     spec = _lines(rows, Axis("loss", "loss", higher=False), fields)
     return [Chart(spec, "Loss", _of_losses(series), _table(series))]
 
@@ -237,6 +239,7 @@ def _marks(marks, series):
         place["color"] = {"value": color("strong")}
     data = {"values": marks}
     ring = {"type": "point", "shape": "diamond", "size": 120, "filled": True}
+    ring |= {"stroke": color("text"), "strokeWidth": 1, "opacity": 1}
     layers = [{"data": data, "mark": ring, "encoding": place}]
     if len(series) == 1:
         text = {"type": "text", "dy": -12, "text": "tested", "fontWeight": "bold"}
@@ -258,7 +261,7 @@ def _rates(series, options):
 
 
 def _table(series):
-    """Returns the validations of the first series, at most so many."""
+    """Returns the validations of the first series, at most ``ROWS``."""
     points = series[0].points
     step = -(-len(points) // ROWS)
     shown = [

@@ -5,7 +5,9 @@ Authors
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import NormalDist, fmean
 from typing import TYPE_CHECKING, Any
 
 from s3prl_sb.report.axes import short, with_interval
@@ -22,8 +24,15 @@ COLUMNS = {"id1", "id2", "label", "score"}
 #: Rates with a label on the axes, and those that the table has a row of.
 TICKS = (0.0001, 0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95)
 OPERATED = (0.001, 0.01, 0.05, 0.1)
+LEAST = 5e-5  # rates nearer to 0 or 1 are drawn here
 BINS = 60
 HEIGHT = 340
+KINDS = ("same speaker", "other speaker")
+TIPS = [
+    {"field": "fa", "title": "false acceptances, %"},
+    {"field": "fr", "title": "false rejections, %"},
+    {"field": "at", "title": "threshold"},
+]
 PERCENT = "format(100 * cumulativeNormal(datum.value), '.2~r') + ' %'"
 
 
@@ -56,7 +65,7 @@ def section(run: Run, options: Options) -> Section | None:
 
 
 def short_score(text: Any) -> float | None:
-    """Returns a score as it is in a file; None for what is no finite number."""
+    """Returns a score as it is in a file; None if it is not a finite number."""
     try:
         score = float(text)
     except (TypeError, ValueError):
@@ -131,108 +140,81 @@ def det_spec(
     dict
         A specification of Vega-Lite.
     """
-    import torch
-
     thresholds, accepted, rejected = (each.tolist() for each in curve)
     edge = _edge(accepted, rejected)
     kept = det_points(accepted, rejected, points)
-
-    def deviate(rate):
-        rates = torch.tensor(rate, dtype=torch.float64).clamp(edge, 1 - edge)
-        return round(float(torch.special.ndtri(rates)), 4)
-
-    def row(values):
-        return {
-            "x": deviate(values["accepted"]),
-            "y": deviate(values["rejected"]),
-            "fa": short(values["accepted"], 100),
-            "fr": short(values["rejected"], 100),
-            "at": short(values["threshold"]),
-        }
-
-    rows = [
-        row(
-            {
-                "accepted": accepted[i],
-                "rejected": rejected[i],
-                "threshold": thresholds[i],
-            }
-        )
-        for i in kept
+    drawn = [(accepted[i], rejected[i], thresholds[i]) for i in kept]
+    rows = [{"i": n, **_row(*each, edge)} for n, each in enumerate(drawn)]
+    sides = ("accepted", "rejected", "threshold")
+    marked = [
+        {"what": mark["what"], **_row(*(mark[side] for side in sides), edge)}
+        for mark in marks
     ]
-    # All that lies above the chance line is worse than a coin, and left out.
-    top = max(
-        0.55,
-        *(1.15 * each[side] for each in marks for side in ("accepted", "rejected")),
-    )
-    ends = [deviate(edge), deviate(min(top, 0.99))]
-    ticks = [deviate(tick) for tick in TICKS if edge <= tick <= top]
-    shared = {"values": ticks, "labelExpr": PERCENT, "grid": True, "labelOverlap": True}
-    scale = {"domain": ends, "nice": False, "zero": False}
-
-    def axis(field, title):
-        about = {"field": field, "type": "quantitative", "scale": scale}
-        return {**about, "title": title, "axis": shared}
-
+    # Above the chance line a system is worse than a coin: it is left out.
+    top = max(0.55, *(1.15 * max(m["accepted"], m["rejected"]) for m in marks))
+    ends = [_deviate(edge, edge), _deviate(min(top, 0.99), edge)]
+    ticks = [_deviate(tick, edge) for tick in TICKS if edge <= tick <= top]
     place = {
-        "x": axis("x", "false acceptances (lower is better)"),
-        "y": axis("y", "false rejections (lower is better)"),
+        side: {
+            "field": side,
+            "type": "quantitative",
+            "scale": {"domain": ends, "nice": False, "zero": False},
+            "title": f"false {errors} (lower is better)",
+            "axis": {"values": ticks, "labelExpr": PERCENT, "labelOverlap": True},
+        }
+        for side, errors in (("x", "acceptances"), ("y", "rejections"))
     }
-    tips = [
-        {"field": "fa", "title": "false acceptances, %"},
-        {"field": "fr", "title": "false rejections, %"},
-        {"field": "at", "title": "threshold"},
-    ]
     diagonal = [{"x": end, "y": end} for end in ends]
-    marked = [{**row(mark), "what": mark["what"]} for mark in marks]
-    what = {"field": "what", "type": "nominal", "title": None}
-    scheme = {"range": [color("strong"), color("good")]}
-    shapes = {"range": ["circle", "diamond"]}
+    thin = {"type": "line", "strokeDash": [3, 3], "strokeWidth": 1}
+    order = {"order": {"field": "i", "type": "quantitative"}}
     layer = [
         {
             "data": {"values": diagonal},
-            "mark": {
-                "type": "line",
-                "color": color("soft"),
-                "strokeDash": [3, 3],
-                "strokeWidth": 1,
-            },
+            "mark": {**thin, "color": color("soft")},
             "encoding": place,
         },
-        {
-            "mark": {
-                "type": "line",
-                "clip": True,
-                "interpolate": "linear",
-                "color": color("accent"),
-            },
-            "encoding": {**place, "order": {"field": "i", "type": "quantitative"}},
-        },
+        {"mark": {"type": "line", "clip": True}, "encoding": {**place, **order}},
         {
             "mark": {"type": "point", "size": 90, "opacity": 0, "clip": True},
-            "encoding": {**place, "tooltip": tips},
+            "encoding": {**place, "tooltip": TIPS},
         },
-        {
-            "data": {"values": marked},
-            "mark": {"type": "point", "filled": True, "size": 110, "opacity": 1},
-            "encoding": {
-                **place,
-                "color": {**what, "scale": scheme},
-                "shape": {**what, "scale": shapes},
-                "tooltip": [{"field": "what", "title": "point"}, *tips],
-            },
-        },
+        _marked(marked, place),
     ]
-    for number, each in enumerate(rows):
-        each["i"] = number
     return plain(rows, height=HEIGHT, layer=layer)
+
+
+def _row(accepted, rejected, threshold, edge):
+    """Returns a point: its place on the axes, its rates in percent, its threshold."""
+    return {
+        "x": _deviate(accepted, edge),
+        "y": _deviate(rejected, edge),
+        "fa": short(accepted, 100),
+        "fr": short(rejected, 100),
+        "at": short(threshold),
+    }
+
+
+def _marked(rows, place):
+    """Returns the layer of points with a name."""
+    what = {"field": "what", "type": "nominal", "title": None}
+    scheme = {"range": [color("strong"), color("good")]}
+    return {
+        "data": {"values": rows},
+        "mark": {"type": "point", "filled": True, "size": 110, "opacity": 1},
+        "encoding": {
+            **place,
+            "color": {**what, "scale": scheme},
+            "shape": {**what, "scale": {"range": ["circle", "diamond"]}},
+            "tooltip": [{"field": "what", "title": "point"}, *TIPS],
+        },
+    }
 
 
 def _edge(accepted, rejected):
     """Returns the lowest rate of the axes: half of the smallest step of a rate."""
     steps = [b for rates in (accepted, rejected) for b in rates if 0 < b < 1]
     steps += [1 - b for b in steps]
-    return max(5e-5, min(0.02, min(steps, default=0.02) / 2))
+    return max(LEAST, min(0.02, min(steps, default=0.02) / 2))
 
 
 def det_points(
@@ -263,7 +245,7 @@ def det_points(
     kept = {0, len(accepted) - 1, *_hull(accepted, rejected)}
     # Along the curve as it is drawn, so that its straight ends do not take all points.
     lengths, length = [0.0], 0.0
-    deviates = [[_deviate(rate) for rate in rates] for rates in (accepted, rejected)]
+    deviates = [[_deviate(rate, LEAST) for rate in r] for r in (accepted, rejected)]
     for i in range(1, len(accepted)):
         length += math.hypot(*(d[i] - d[i - 1] for d in deviates))
         lengths.append(length)
@@ -275,10 +257,9 @@ def det_points(
     return sorted(kept)
 
 
-def _deviate(rate: float) -> float:
-    from statistics import NormalDist
-
-    return NormalDist().inv_cdf(min(max(rate, 5e-5), 1 - 5e-5))
+def _deviate(rate: float, edge: float) -> float:
+    """Returns the normal deviate of a rate, those near 0 and 1 moved to the edge."""
+    return round(NormalDist().inv_cdf(min(max(rate, edge), 1 - edge)), 4)
 
 
 def _hull(accepted, rejected):
@@ -314,78 +295,65 @@ def _operated(curve, marks):
 
 # ------------------------------------------------------------------ histograms
 def _histogram(scores, labels, threshold, of):
-    low, high = min(scores), max(scores)
-    width = (high - low) / BINS or 1.0
-    counts = {kind: [0] * BINS for kind in (True, False)}
+    kinds = {name: [] for name in KINDS}
     for score, label in zip(scores, labels):
-        counts[label][min(int((score - low) / width), BINS - 1)] += 1
-    names = {True: "same speaker", False: "other speaker"}
-    rows = []
-    for kind, name in names.items():
-        total = sum(counts[kind])
-        rows += [
-            {
-                "from": short(low + i * width),
-                "to": short(low + (i + 1) * width),
-                "share": short(count / total, 100),
-                "trials": count,
-                "kind": name,
-            }
-            for i, count in enumerate(counts[kind])
-            if count
-        ]
-    layer = [
-        {
-            "mark": {"type": "bar", "opacity": 0.6, "binSpacing": 0},
-            "encoding": {
-                "x": {
-                    "field": "from",
-                    "type": "quantitative",
-                    "bin": {"binned": True},
-                    "title": "score",
-                },
-                "x2": {"field": "to"},
-                "y": {
-                    "field": "share",
-                    "type": "quantitative",
-                    "stack": None,
-                    "title": "share of the trials of a kind, %",
-                },
-                "color": {
-                    "field": "kind",
-                    "type": "nominal",
-                    "title": None,
-                    "scale": {
-                        "domain": list(names.values()),
-                        "range": [color("accent"), color("strong")],
-                    },
-                },
-                "tooltip": [
-                    {"field": "kind"},
-                    {"field": "from"},
-                    {"field": "to"},
-                    {"field": "share", "title": "share, %"},
-                    {"field": "trials"},
-                ],
-            },
-        },
-        {
-            "data": {"values": [{"at": short(threshold)}]},
-            "mark": {"type": "rule", "strokeDash": [4, 3], "strokeWidth": 1.5},
-            "encoding": {
-                "x": {"field": "at", "type": "quantitative"},
-                "tooltip": [{"field": "at", "title": "threshold of the EER"}],
-            },
-        },
+        kinds[KINDS[0] if label else KINDS[1]].append(score)
+    low, high = min(scores), max(scores)
+    rows = [
+        row
+        for name, own in kinds.items()
+        for row in _bins(own, low, (high - low) / BINS or 1.0, name)
     ]
-    means = {
-        kind: sum(s for s, label in zip(scores, labels) if label == kind)
-        / sum(counts[kind])
-        for kind in names
+    shades = {"domain": list(KINDS), "range": [color("accent"), color("strong")]}
+    bars = {
+        "mark": {"type": "bar", "opacity": 0.6, "binSpacing": 0},
+        "encoding": {
+            "x": {
+                "field": "from",
+                "type": "quantitative",
+                "bin": {"binned": True},
+                "title": "score",
+            },
+            "x2": {"field": "to"},
+            "y": {
+                "field": "share",
+                "type": "quantitative",
+                "stack": None,
+                "title": "share of the trials of a kind, %",
+            },
+            "color": {
+                "field": "kind",
+                "type": "nominal",
+                "title": None,
+                "scale": shades,
+            },
+            "tooltip": [{"field": name} for name in rows[0]],
+        },
     }
+    line = {
+        "data": {"values": [{"threshold": short(threshold)}]},
+        "mark": {"type": "rule", "strokeDash": [4, 3], "strokeWidth": 1.5},
+        "encoding": {"x": {"field": "threshold", "type": "quantitative"}},
+    }
+    means = [fmean(own) for own in kinds.values()]
     summary = (
-        f"The scores of the same speaker have a mean of {means[True]:.3g}, those of "
-        f"other speakers one of {means[False]:.3g}. The dashed line, at "
+        f"The scores of the same speaker have a mean of {means[0]:.3g}, those of "
+        f"other speakers one of {means[1]:.3g}. The dashed line, at "
         f"{threshold:.3g}, is the threshold of the equal error rate."
     )
-    return Chart(plain(rows, height=200, layer=layer), f"Scores{of}", summary)
+    return Chart(plain(rows, height=200, layer=[bars, line]), f"Scores{of}", summary)
+
+
+def _bins(scores, low, width, name):
+    """Returns the bins of a histogram that are not empty, with shares in percent."""
+    counts = Counter(min(int((score - low) / width), BINS - 1) for score in scores)
+    return [
+        {
+            "from": short(low + i * width),
+            "to": short(low + (i + 1) * width),
+            "share": short(counts[i] / len(scores), 100),
+            "trials": counts[i],
+            "kind": name,
+        }
+        for i in sorted(counts)
+    ]

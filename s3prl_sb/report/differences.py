@@ -26,6 +26,7 @@ from s3prl_sb.report.blocks import (
 )
 from s3prl_sb.report.details import Titled
 from s3prl_sb.report.escaping import shown, slug
+from s3prl_sb.report.overview import Link
 from s3prl_sb.report.ranking import unit_of
 from s3prl_sb.report.setups import Score, Setup, scale_of
 from s3prl_sb.report.worst import Example
@@ -192,7 +193,7 @@ def _table(task, setups, pairs):
                 del cells[2]
             rows.append(Row(cells, task=task, pair=places))
     header = ["first", "second", "metric", "of the first", "of the second"]
-    header += ["difference", "95 % interval", "what it says"]
+    header += ["difference", "what it says"]
     if is_one:
         header.remove("metric")
     last = len(header) - 1
@@ -201,13 +202,14 @@ def _table(task, setups, pairs):
     caption += "items" + (
         "" if first.unit == "utterance" else f", drawn by {first.unit}"
     )
-    return Grid(header, rows, caption, range(last - 4, last))
+    return Grid(header, rows, caption, range(last - 3, last))
 
 
 def _cells(pair, one, other, difference) -> list[Any]:
     scale = scale_of(pair.first.runs[0].task, one.name)
     value, low, high = (scale * each for each in difference.interval)
     digits = one.digits
+    ends = f"[{low:+.{digits}f}, {high:+.{digits}f}]"
     values = [f"{s.mean:.{digits}f} {s.unit}".rstrip() for s in (one, other)]
     if low <= 0 <= high:
         verdict = "not told apart"
@@ -219,8 +221,7 @@ def _cells(pair, one, other, difference) -> list[Any]:
         one.name,
         Cell(values[0], one.mean),
         Cell(values[1], other.mean),
-        Cell(f"{value:+.{digits}f}", value),
-        Cell(f"[{low:+.{digits}f}, {high:+.{digits}f}]", low),
+        Cell(Link(f"{value:+.{digits}f}", small=[ends]), value),
         verdict,
     ]
 
@@ -279,7 +280,7 @@ def _texts(item, names, sides):
     for name, side in zip(names, sides, strict=True):
         reference, predicted = side.texts(item)
         true = reference if reference is not None else true
-        texts[name] = predicted[0] if predicted else ""
+        texts[name] = next(iter(predicted), "")  # of the first seed
     return true, texts
 
 

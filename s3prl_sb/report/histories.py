@@ -1,4 +1,4 @@
-"""What a run measured while it trained: from its log, or its results.
+"""Measures of a run while it trained, from its log or its results.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -49,7 +49,7 @@ def parts_of(run: Run) -> list[str]:
     Returns
     -------
     list of str
-        Those of its folds or other parts; otherwise ``[""]``.
+        Folders of its folds or other parts; otherwise ``[""]``.
 
     Example
     -------

@@ -104,7 +104,7 @@ def bars(layers: Sequence[int], weights: Sequence[float], note: str = "") -> Cha
     weights : list of float
         The weight of each.
     note : str
-        What else there is to say.
+        Further sentence of the summary.
 
     Returns
     -------
@@ -251,9 +251,9 @@ def heat_map_spec(
         ``of``, one of the choices; ``row``, the label of the row; ``layers`` and
         ``weights``, in percent; ``runs``, their number.
     choices : list of str
-        What there is to choose.
+        Choices.
     by, across : str
-        What choices and rows are, for people.
+        Names of choices and rows, for people.
     height : int
         Number of rows.
 

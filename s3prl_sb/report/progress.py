@@ -103,17 +103,17 @@ def scan(folders: Iterable[str], now: float | None = None) -> Scan:
                 tables.append(Path(place))
             if RESULTS in files or LOGS[0] in files:
                 path = Path(place)
-                name = str(path.relative_to(folder)) if path != Path(folder) else place
-                places[path.resolve()] = (name, RESULTS in files)
+                title = str(path.relative_to(folder)) if path != Path(folder) else place
+                places[path.resolve()] = (title, RESULTS in files)
     jobs = {}
     for output in tables:
-        for name, place, state in _planned(output):
-            places.pop(place, None)
-            jobs[place] = _job(name, place, state, now)
-    for place, (name, is_done) in places.items():
-        if any(parent in jobs or parent in places for parent in place.parents):
+        for name, run, state in _planned(output):
+            places.pop(run, None)
+            jobs[run] = _job(name, run, state, now)
+    for run, (name, is_done) in places.items():
+        if any(parent in jobs or parent in places for parent in run.parents):
             continue  # a fold, or a test on other data
-        jobs[place] = _job(name, place, "done" if is_done else "missing", now)
+        jobs[run] = _job(name, run, "done" if is_done else "missing", now)
     order = sorted(jobs.values(), key=lambda job: STATES.index(job.state))
     return Scan(digest(sorted(map(str, stamps)))[:16], order)
 

@@ -33,7 +33,7 @@ class Value(NamedTuple):
     task : str
         Name of the task.
     what : str
-        What the curve is over, such as a kind of noise.
+        Quantity of the horizontal axis, such as a kind of noise.
     axis : Axis
         The metric.
     line : str

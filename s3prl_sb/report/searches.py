@@ -106,19 +106,7 @@ def _spec_of_rates(rows, axis):
         "title": axis.heading,
         "scale": {"zero": False, "padding": 12},
     }
-    state = {
-        "field": "state",
-        "type": "nominal",
-        "title": None,
-        "scale": {
-            "domain": ["chosen", "tried", "diverged"],
-            "range": [color("strong"), color("accent"), color("bad")],
-        },
-    }
-    shape = {
-        **state,
-        "scale": {**state["scale"], "range": ["diamond", "circle", "cross"]},
-    }
+    state, shape = _states(rows)
     tooltip = [
         {"field": "name", "title": "learning rate"},
         {"field": "value", "title": f"best {axis.title}"},
@@ -150,6 +138,25 @@ def _spec_of_rates(rows, axis):
         },
     ]
     return plain(rows, height=HEIGHT, layer=layer)
+
+
+def _states(rows):
+    """Returns colour and shape of what became of a point, for those that there are."""
+    looks = {
+        "chosen": (color("strong"), "diamond"),
+        "tried": (color("accent"), "circle"),
+        "diverged": (color("bad"), "cross"),
+    }
+    shown = [state for state in looks if any(row["state"] == state for row in rows)]
+    return [
+        {
+            "field": "state",
+            "type": "nominal",
+            "title": None,
+            "scale": {"domain": shown, "range": [looks[state][i] for state in shown]},
+        }
+        for i in (0, 1)
+    ]
 
 
 def _summary_of_rates(rows, axis):
@@ -297,15 +304,7 @@ def _spec_of_key(rows: Sequence[dict], key: str, axis: Axis) -> dict:
         }
         for row in learned
     ]
-    state = {
-        "field": "state",
-        "type": "nominal",
-        "title": None,
-        "scale": {
-            "domain": ["chosen", "tried"],
-            "range": [color("strong"), color("accent")],
-        },
-    }
+    state, shape = _states(data)
     return plain(
         data,
         height=HEIGHT,
@@ -326,13 +325,7 @@ def _spec_of_key(rows: Sequence[dict], key: str, axis: Axis) -> dict:
                 "scale": {"zero": False},
             },
             "color": state,
-            "shape": {
-                **state,
-                "scale": {
-                    "domain": ["chosen", "tried"],
-                    "range": ["diamond", "circle"],
-                },
-            },
+            "shape": shape,
             "tooltip": [{"field": "point"}, {"field": "value", "title": axis.title}],
         },
     )

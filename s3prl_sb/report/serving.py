@@ -231,12 +231,11 @@ def make_server(follower: Follower, host: str, port: int) -> Server:
     if not is_loopback(host):
         names += ["*", host.lower(), socket.gethostname().lower()]
     handler = type("PageHandler", (Handler,), {"follower": follower, "names": names})
-    server = type("PageServer", (Server,), {})
     try:
         family, *_, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        server.address_family = family
+        server = type("PageServer", (Server,), {"address_family": family})
         return server(address[:2], handler)
     except OSError as error:
         raise UserError(

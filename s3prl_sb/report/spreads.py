@@ -1,4 +1,4 @@
-"""What runs cost, and how far those of several seeds lie apart.
+"""Costs of runs, and how far runs of several seeds lie apart.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -18,6 +18,13 @@ from s3prl_sb.report.setups import Setup
 from s3prl_sb.terminal import quantities
 
 MOST = 60  # rows of a chart
+ROWS = {
+    "field": "row",
+    "type": "nominal",
+    "title": None,
+    "sort": None,
+    "axis": {"grid": True, "labelLimit": 200},
+}
 #: Facts of results.json that are drawn: title, unit, scale, logarithmic.
 COSTS: dict[str, tuple[str, str, float, bool]] = {
     "seconds": ("Time", "min", 1 / 60, True),
@@ -89,39 +96,7 @@ def _spread(unit: str, rows: list[tuple[Setup, Axis, list[Run]]]) -> Chart:
         table.append([setup.task, setup.name, axis.title, len(values), *numbers])
     shown = names[:MOST]
     points = "percentage points" if unit == "%" else unit
-    spec = plain(
-        [row for row in data if row["row"] in set(shown)],
-        height=22 * len(shown),
-        layer=[
-            {
-                "mark": {"type": "point", "filled": True, "size": 60, "opacity": 0.8},
-                "encoding": {
-                    "x": {
-                        "field": "away",
-                        "type": "quantitative",
-                        "title": f"difference from the mean{points and ', '}{points}",
-                    },
-                    "y": {
-                        "field": "row",
-                        "type": "nominal",
-                        "title": None,
-                        "sort": None,
-                        "axis": {"grid": True, "labelLimit": 200},
-                    },
-                    "tooltip": [
-                        {"field": "row", "title": "runs"},
-                        {"field": "seed"},
-                        {"field": "metric"},
-                        {"field": "value"},
-                    ],
-                },
-            },
-            {
-                "mark": {"type": "rule", "color": color("soft"), "strokeDash": [4, 3]},
-                "encoding": {"x": {"datum": 0, "type": "quantitative"}},
-            },
-        ],
-    )
+    spec = _spec_of_spread([row for row in data if row["row"] in set(shown)], points)
     deviation, name, metric = widest
     summary = (
         f"Runs that only differ in their seed, around their mean. {name} has the "
@@ -143,6 +118,27 @@ def _spread(unit: str, rows: list[tuple[Setup, Axis, list[Run]]]) -> Chart:
     ]
     grid = Grid(header, table, "Spread over seeds", numeric={3, 4, 5, 6, 7})
     return Chart(spec, f"Spread over seeds{of}", summary, grid)
+
+
+def _spec_of_spread(rows: list[dict], unit: str) -> dict:
+    """Returns the distances of runs from the mean of their seeds."""
+    x = {
+        "field": "away",
+        "type": "quantitative",
+        "title": f"difference from the mean{unit and ', '}{unit}",
+    }
+    tooltip = [{"field": "row", "title": "runs"}]
+    tooltip += [{"field": name} for name in ("seed", "metric", "value")]
+    dots = {"type": "point", "filled": True, "size": 60, "opacity": 0.8}
+    line = {"type": "rule", "color": color("soft"), "strokeDash": [4, 3]}
+    return plain(
+        rows,
+        height=22 * len({row["row"] for row in rows}),
+        layer=[
+            {"mark": dots, "encoding": {"x": x, "y": ROWS, "tooltip": tooltip}},
+            {"mark": line, "encoding": {"x": {"datum": 0, "type": "quantitative"}}},
+        ],
+    )
 
 
 # ----------------------------------------------------------------------- costs
@@ -177,13 +173,7 @@ def _cost(found: Sequence[Setup], name: str) -> Chart | None:
         mark={"type": "point", "filled": True, "size": 70, "opacity": 1},
         encoding={
             "x": x,
-            "y": {
-                "field": "row",
-                "type": "nominal",
-                "title": None,
-                "sort": None,
-                "axis": {"grid": True, "labelLimit": 200},
-            },
+            "y": ROWS,
             "tooltip": [
                 {"field": "row", "title": "runs"},
                 {"field": "value", "title": f"{title}, {unit}"},

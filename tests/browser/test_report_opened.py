@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 from conftest import PHONE
-from made_runs import write_benchmark, write_run
+from report_runs import write_benchmark, write_run
 
 from s3prl_sb.report import making, serving
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from s3prl_sb.brains import measuring
+from s3prl_sb.brains.conversion import ConversionBrain
 from s3prl_sb.brains.ctc import CTCBrain
 from s3prl_sb.brains.recognition_entries import contributions as of_scenes
 from s3prl_sb.brains.recognition_scores import SceneScores
@@ -19,6 +20,7 @@ from s3prl_sb.brains.transcription import TranscriptionBrain
 from s3prl_sb.brains.verification import speakers_of, unique
 from s3prl_sb.dataio.timeline import Item
 from s3prl_sb.dataio.trials import Trial
+from s3prl_sb.inference.judges import Judges, WordJudge
 from s3prl_sb.metrics import classification, entities, multi_label, slots, translation
 from s3prl_sb.metrics import contributions as items
 from s3prl_sb.metrics.measures import Measures
@@ -183,7 +185,26 @@ def test_numbers_of_utterances_and_systems(truth):
     expected = brain.stage_stats(None)
     measures = brain.measures()
     assert {"mse", "valence_mse", "system_lcc", "system_arousal_srcc"} <= set(expected)
-    assert {n: measures.value(n) for n in measures.names} == close(expected)
+    assert values_of(measures) == close(expected)
+
+
+def test_words_of_converted_speech_that_were_judged():
+    """Some utterances have no text; the rate is over all words together."""
+    judge = WordJudge(SimpleNamespace(transcribe_file=lambda path: path))
+    judges = Judges()
+    judges.asr, judges.judges = "folder", [judge]
+    brain = ConversionBrain.__new__(ConversionBrain)
+    brain.judges, brain.rows = judges, {}
+    for name, text in {"a": "ONE TWO", "b": "", "c": "THREE"}.items():
+        judged = judges.judge({"text": text}, "one")
+        brain.rows[name] = {"mel_l1": 0.5, **judged}
+    expected = {"mel_l1": 0.5, **judges.totals()}
+    assert expected["wer"] == pytest.approx(2 / 3)
+    assert values_of(brain.measures()) == close(expected)
+
+
+def values_of(measures):
+    return {name: measures.value(name) for name in measures.names}
 
 
 def scenes(seed):
@@ -278,9 +299,8 @@ def test_texts_of_a_language_model_have_measures_too():
     brain.references = {"a": "one two", "b": "three"}
     brain.hypotheses = {"a": "one", "b": "tree"}
     brain.hypotheses_lm = {"a": "one two", "b": "tree"}
-    measures = brain.measures()
-    found = {name: measures.value(name) for name in ("wer", "wer_lm")}
-    assert found == close({"wer": 2 / 3, "wer_lm": 1 / 3})
+    found = values_of(brain.measures())
+    assert (found["wer"], found["wer_lm"]) == close((2 / 3, 1 / 3))
     assert brain.score(brain.hypotheses, brain.references)["wer"] == close(2 / 3)
 
 

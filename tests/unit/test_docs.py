@@ -67,7 +67,7 @@ def test_verbs_and_their_options(path):
     for verb, rest in re.findall(r"s3prl-sb ([a-z][a-z-]*)\b([^\n`|#]*)", code(path)):
         assert verb in VERBS, f"{path.name}: s3prl-sb {verb}"
         if verb not in ("run", "layers", "score"):  # whose options are the recipe's
-            used = set(re.findall(r"(?<!\S)(--[a-z_]+)", rest))
+            used = set(re.findall(r"(?<!\S)(--[a-z][a-z_-]*)", rest))
             assert used <= options(verb), f"{path.name}: {verb} {used - options(verb)}"
 
 

@@ -4,7 +4,7 @@ import html
 import re
 
 import pytest
-from made_runs import write_run
+from report_runs import write_run
 
 from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.report import differences, setups

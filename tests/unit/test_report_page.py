@@ -6,7 +6,7 @@ import re
 import shutil
 
 import pytest
-from made_runs import write_benchmark, write_run
+from report_runs import write_benchmark, write_run
 
 from s3prl_sb.cli import main
 from s3prl_sb.report import blocks, charts, contents, details, making, page, setups
@@ -161,7 +161,7 @@ def test_size(tmp_path, count, monkeypatch):
 
     monkeypatch.setattr(contents, "CELL_SECTIONS", [])
     monkeypatch.setattr(contents, "OVERVIEW_SECTIONS", [])
-    monkeypatch.setattr(contents, "RUN_SECTIONS", [large, never_too_large])
+    monkeypatch.setattr(contents, "RUN_SECTIONS", [never_too_large, large])
     first = tmp_path / "0"
     write_run(first)
     for i in range(1, count):

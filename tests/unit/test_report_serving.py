@@ -9,7 +9,7 @@ import time
 import urllib.request
 
 import pytest
-from made_runs import write_benchmark, write_run
+from report_runs import write_benchmark, write_run
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.report import progress, serving
