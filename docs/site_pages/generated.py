@@ -11,6 +11,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import importlib
 import re
 from pathlib import Path
 
@@ -35,9 +36,20 @@ READMES = {
 
 def setup(app):
     """Registers the extension, see Sphinx."""
-    app.connect("builder-inited", lambda app: write(Path(app.srcdir)), priority=100)
+    app.connect("builder-inited", _prepare, priority=100)
     app.connect("source-read", _add_contents)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _prepare(app):
+    """Writes the pages, and imports the package for all processes that Sphinx forks.
+
+    It forks one for every ten pages, and each would import torch again.
+    """
+    root = Path(app.srcdir)
+    write(root)
+    for name in modules(root):
+        importlib.import_module(name)
 
 
 def _add_contents(app, page, source):
