@@ -48,7 +48,7 @@ def main(arguments):
     made = submit(*places, arguments.upstream, arguments.seed, failed)
     rows = [["task", "ids", "measured", "run"]]
     for each in made.written:
-        count = f"{each.count:,} of {each.entry.size:,}"
+        count = f"{each.ids:,} of {each.entry.size:,}"
         rows.append([each.entry.name, count, result(each), str(each.choice.folder)])
     print(columns.as_text(rows))
     notes = [(each.entry.name, text) for each in made.written for text in each.notes]

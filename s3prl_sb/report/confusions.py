@@ -5,7 +5,7 @@ Authors
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from s3prl_sb.report.axes import short
@@ -101,6 +101,8 @@ def confusions_of(run: Run) -> list[Confusions]:
 
 def _columns(row):
     """Returns names, and the columns of true and predicted labels."""
+    if "id" not in row:  # such as pairs of utterances
+        return []
     if "label" in row and "prediction" in row:
         return [("", "label", "prediction")]
     ends = [name.removesuffix("_label") for name in row if name.endswith("_label")]
@@ -241,7 +243,7 @@ def _rows(counts, ordered):
 
 
 def matrix_spec(
-    rows: Iterable[dict],
+    rows: Sequence[dict],
     labels: Sequence[str],
     counts: dict[tuple[str, str], int],
     others: bool,

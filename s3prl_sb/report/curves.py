@@ -65,7 +65,7 @@ def of_runs(runs: Sequence[Run], options: Options) -> Section | None:
     if not any(len(each.points) > 1 for each in series):
         return None
     run = series[0].run
-    chosen = (run.results.get("chosen_by") or {}).get("metric")
+    chosen = str((run.results.get("chosen_by") or {}).get("metric"))
     blocks: list[Block] = [*_losses(series, options)]
     names = _measured(series)
     if any(chosen in point.valid for each in series for point in each.points):

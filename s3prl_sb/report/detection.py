@@ -145,9 +145,11 @@ def det_spec(
     kept = det_points(accepted, rejected, points)
     drawn = [(accepted[i], rejected[i], thresholds[i]) for i in kept]
     rows = [{"i": n, **_row(*each, edge)} for n, each in enumerate(drawn)]
-    sides = ("accepted", "rejected", "threshold")
     marked = [
-        {"what": mark["what"], **_row(*(mark[side] for side in sides), edge)}
+        {
+            "what": mark["what"],
+            **_row(mark["accepted"], mark["rejected"], mark["threshold"], edge),
+        }
         for mark in marks
     ]
     # Above the chance line a system is worse than a coin: it is left out.
@@ -237,8 +239,10 @@ def det_points(
 
     Example
     -------
-    >>> det_points([0.0, 0.0, 0.5, 0.5, 1.0], [1.0, 0.5, 0.5, 0.0, 0.0], 2)
-    [0, 1, 3, 4]
+    >>> rates = [i / 1000 for i in range(1001)]
+    >>> kept = det_points(rates, rates[::-1], 50)
+    >>> kept[0], kept[-1], len(kept) < 60
+    (0, 1000, True)
     """
     if len(accepted) <= most:
         return list(range(len(accepted)))

@@ -29,7 +29,7 @@ class Kind(NamedTuple):
         Its column with the labels, and what they are.
     scores : dict
         Columns with a score, to names for people; the first orders the labels.
-    count : str
+    examples : str
         Column with the number of examples.
     higher : bool
         Whether higher scores are better.
@@ -38,7 +38,7 @@ class Kind(NamedTuple):
     file: str
     name: str
     scores: dict[str, str]
-    count: str
+    examples: str
     higher: bool = True
 
 
@@ -99,7 +99,7 @@ def _charts(rows, kind, of):
             "label": name,
             "score": axis.of(row.get(column)),
             "kind": words,
-            "examples": short(row.get(kind.count)),
+            "examples": short(row.get(kind.examples)),
         }
         for name, row in zip(names, shown)
         for column, words in kind.scores.items()
@@ -143,7 +143,7 @@ def _spec(data: list[dict], names: list[str], axis: Axis, kind: Kind) -> dict:
             {"field": "label", "title": kind.name},
             {"field": "kind", "title": "score"},
             {"field": "score", "title": "%"},
-            {"field": "examples", "title": kind.count.replace("_", " ")},
+            {"field": "examples", "title": kind.examples.replace("_", " ")},
         ],
     }
     mark: dict[str, Any] = {"type": "bar"}
@@ -162,12 +162,12 @@ def _spec(data: list[dict], names: list[str], axis: Axis, kind: Kind) -> dict:
 
 def _table(scored, kind, axis):
     header = [kind.name, *(f"{words}, %" for words in kind.scores.values())]
-    header.append(kind.count.replace("_", " "))
+    header.append(kind.examples.replace("_", " "))
     rows = [
         [
             row[kind.name],
             *(axis.of(row.get(column)) for column in kind.scores),
-            short(row.get(kind.count)),
+            short(row.get(kind.examples)),
         ]
         for row in scored
     ]

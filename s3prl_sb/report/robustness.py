@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from s3prl_sb.benchmark.curves import AXES
-from s3prl_sb.benchmark.robustness import results as tests_in_noise
+from s3prl_sb.benchmark.robustness import results as results_in_noise
 from s3prl_sb.report.axes import Axis, axis_of, main_axis, short
 from s3prl_sb.report.blocks import Block, Chart, Grid, Group, Options, Section
 from s3prl_sb.report.cells import cells
@@ -82,7 +82,7 @@ def _noisy(runs: Sequence[Run]) -> Iterable[Value]:
         found: dict[tuple, list[float]] = {}
         for run in setup.runs:
             parts = [part for part in parts_of(run) if part]
-            for test in tests_in_noise(run.folder, parts):
+            for test in results_in_noise(run.folder, parts):
                 for axis in _axes(run, test["metrics"]):
                     number = test["metrics"][axis.name]
                     key = (f"noise: {test['noise']}", axis, test["snr"])
@@ -141,7 +141,7 @@ def _chart(values: Sequence[Value]) -> Chart:
     order: list[Any] = [f"{n:g}" for n in numbers]
     if any(v.at is None for v in values):
         order = [CLEAN, *order]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "at": CLEAN if v.at is None else f"{v.at:g}",
             "number": v.at,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import s3prl_sb
+from s3prl_sb.brains.results import INTERFACE
 from s3prl_sb.errors import UserError, printable
 from s3prl_sb.inference.exporting import MARK, export
 from s3prl_sb.inference.finished import ExportError
@@ -29,6 +30,7 @@ from s3prl_sb.storage.files import read_json, read_text, read_yaml
 from s3prl_sb.terminal import quantities
 from s3prl_sb.terminal.messages import few
 
+UPSTREAM = "card.yaml"  # of pre-training, and of s3prl-sb convert
 #: Files that every repository may have, and an export never replaces unasked.
 OF_THE_HUB = {CARD, ".gitattributes"}
 
@@ -102,6 +104,12 @@ def prepared(
     from huggingface_hub import get_token
 
     source = Path(source)
+    if (source / UPSTREAM).is_file() and not (source / INTERFACE).is_file():
+        raise PushError(
+            f"'{source}' holds a pre-trained upstream, and push is for trained tasks. "
+            f"Upload {UPSTREAM} and the\n.safetensors that it names with `hf upload`; "
+            "who downloads them gives --upstream FOLDER."
+        )
     with tempfile.TemporaryDirectory() as made:
         folder = source
         if source.is_dir() and is_run(source):

@@ -135,7 +135,7 @@ def _labels(names, file="predict.txt"):
 
 
 def _masks(names):
-    return Measures("metrics.txt", KEYED, names, (), (), dict)
+    return Measures("metrics.txt", KEYED, names)
 
 
 UTTERANCES = "utterances"
@@ -212,7 +212,7 @@ ENTRIES = (
         "SUPERB/SD",
         3002,
         "recordings",
-        Probabilities("", KEYED, LIBRI2MIX, (), (), dict, tolerance=1e-3),
+        Probabilities("", KEYED, LIBRI2MIX, tolerance=1e-3),
     ),
     Entry("se_public", "SUPERB/SE", 824, UTTERANCES, _masks(VOICEBANK)),
     Entry("ss_public", "SUPERB/SS", 3000, UTTERANCES, _masks(LIBRI2MIX)),

@@ -29,7 +29,7 @@ class Format(NamedTuple):
     """
 
     write: Callable[[Mapping[str, Any]], str]
-    read: Callable[[str], dict[str, Any]]
+    read: Callable[[str], dict[Any, Any]]
 
 
 def write_keyed(entries: Mapping[str, str]) -> str:

@@ -78,8 +78,9 @@ class Predictions:
     predicted, true : tuple of str
         Columns of ``predictions.csv``. A single column gives texts, several give
         tuples.
-    score : callable
+    score : callable, optional
         Maps what was read from the file, and the truth by the same ids, to metrics.
+        A class whose :meth:`measured` needs no table has none.
     tolerance : float
         Difference of metrics from results.json that the precision of the file explains.
     """
@@ -89,9 +90,9 @@ class Predictions:
         file: str,
         format: formats.Format,
         names: Names,
-        predicted: tuple[str, ...],
-        true: tuple[str, ...],
-        score: Callable[[Entries, Entries], dict[str, float]],
+        predicted: tuple[str, ...] = (),
+        true: tuple[str, ...] = (),
+        score: Callable[[Entries, Entries], dict[str, float]] | None = None,
         tolerance: float = 1e-6,
     ):
         self.file, self.format, self.names = file, format, names
@@ -162,6 +163,8 @@ class Predictions:
         dict
             Names of metrics, as in results.json, to numbers.
         """
+        if self.score is None:
+            return {}
         return self.score(self.read(folder), self.entries(run, self.true))
 
 

@@ -34,7 +34,7 @@ class Written(NamedTuple):
         The task.
     choice : Choice
         The run.
-    count : int
+    ids : int
         Number of its ids.
     metrics : dict
         Metrics measured from the files.
@@ -46,7 +46,7 @@ class Written(NamedTuple):
 
     entry: Entry
     choice: Choice
-    count: int
+    ids: int
     metrics: dict
     faults: list
     notes: list
@@ -229,7 +229,7 @@ def record(made: Submission) -> dict:
             "run": str(each.choice.folder.absolute()),
             "upstream": each.choice.run["upstream"],
             "chosen": each.choice.words(),
-            each.entry.unit: each.count,
+            each.entry.unit: each.ids,
             "of": each.entry.size,
             "metrics": each.metrics,
             "faults": each.faults,

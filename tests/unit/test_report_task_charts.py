@@ -56,6 +56,7 @@ def test_the_det_curve_is_that_of_scikit_learn(tmp_path, capfd, number, digits):
     rate, _ = equal_error_rate(*both)
     run.results["metrics"] = {"eer": rate}
     section = detection.section(run, Options(points=100))
+    assert confusions.section(run, Options()) is None  # although there are two labels
     chart = only_chart(section, "DET")
     accepted, rejected, _ = sklearn_metrics.det_curve(
         labels, scores, drop_intermediate=False
