@@ -156,6 +156,8 @@ class Measures:
         if not path.is_file():
             return _of_folds(Path(folder))
         values = read_json(path, WHAT, FIX, kind=dict)
+        if not {"version", "metrics"} & set(values):
+            return None  # counts of scenes, which had this name in an older version
         with naming(path, WHAT, FIX):
             if values.get("version") != VERSION:
                 raise ValueError(f"version {values.get('version')}, not {VERSION}")

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.report.axes import short
-from s3prl_sb.report.blocks import Block, Chart, Grid, Options, Section
+from s3prl_sb.report.blocks import Block, Chart, Grid, Options, Prose, Section
 from s3prl_sb.report.charts import color, plain, thinned
 from s3prl_sb.report.gathered import Run
 from s3prl_sb.report.histories import inside, parts_of
@@ -150,6 +150,8 @@ def _chart(run, found, of, options):
             f"The MTWV of the results, {stated:.4f}, also counts the queries and "
             "documents that were not searched. "
         )
+    if not rows:
+        return Prose(f"{summary}Every threshold has a value below -1.")
     table = Grid(
         ["point", "threshold", "TWV"],
         [[m["what"], m["at"], m["value"]] for m in marks],

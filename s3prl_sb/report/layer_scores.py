@@ -11,7 +11,7 @@ from typing import Any
 
 from s3prl_sb.report.axes import Axis, axis_of, main_axis, short
 from s3prl_sb.report.blocks import Block, Chart, Grid, Options, Section
-from s3prl_sb.report.charts import color, plain
+from s3prl_sb.report.charts import LINES, color, plain
 from s3prl_sb.report.gathered import Run
 from s3prl_sb.report.layer_weights import LAYER, bars
 from s3prl_sb.runs.suite_tasks import metrics_of
@@ -146,7 +146,7 @@ def _chart(
             "scale": {"zero": False},
         },
     }
-    which = {"field": "set", "type": "nominal", "title": None}
+    which = {"field": "set", "type": "nominal", "title": None, "legend": LINES}
     sets = list(dict.fromkeys(row["set"] for row in rows))
     layer: list[dict] = [
         {

@@ -52,7 +52,7 @@
       font: "system-ui, sans-serif",
       autosize: { type: "fit-x", contains: "padding" },
       view: { stroke: c.line },
-      axis: { ...label, gridColor: c.line, domainColor: c.soft, tickColor: c.soft, labelLimit: 160 },
+      axis: { ...label, gridColor: c.line, domainColor: c.soft, tickColor: c.soft, labelLimit: 160, labelSeparation: 4 },
       legend: { ...label, labelLimit: 220, orient: "top", columns: 3, symbolStrokeWidth: 2 },
       header: label,
       title: { color: c.text, fontSize: 12, subtitleColor: c.soft },

@@ -130,7 +130,7 @@ def read_run(path):
         run = {**run, "folder": str(path.parent)}
         # Using the results once reveals all other faults.
         summary(run), goodness(run), differences([run])
-        [fold["folder"] for fold in run.get("folds") or ()]
+        [Path(fold["folder"]) for fold in run.get("folds") or ()]
     return run
 
 
