@@ -211,19 +211,8 @@ def _keys(name, file):
             lines += ["" if described else "\n", f"``{line.strip()}``"]
             described = True
         elif line.startswith(" "):
-            lines.append(f"    | {marked(line.strip())}")
+            lines.append(f"    | {verbs.marked(line.strip())}")
         elif line:
             lines += ["", heading(line.rstrip(":").capitalize(), "-")]
             described = False
     return "\n".join(lines) + "\n"
-
-
-def marked(text):
-    """Escapes what reStructuredText would take for markup, but for code."""
-    parts = text.split("`")
-    if len(parts) % 2 == 0:  # a lone sign
-        return verbs.escaped(text)
-    return "".join(
-        f"``{part}``" if number % 2 else verbs.escaped(part)
-        for number, part in enumerate(parts)
-    )

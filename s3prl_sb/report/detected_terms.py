@@ -16,11 +16,12 @@ from s3prl_sb.report.blocks import Block, Chart, Grid, Options, Prose, Section
 from s3prl_sb.report.charts import color, plain, thinned
 from s3prl_sb.report.gathered import Run
 from s3prl_sb.report.histories import inside, parts_of
-from s3prl_sb.storage.files import naming
+from s3prl_sb.storage.files import FileError, naming
 
 TABLE = "predictions.csv"
 COLUMNS = ("query", "document", "score", "true")
 HEIGHT = 240
+MOST_EMPTY = 20  # pairs for each one that was searched
 UNSEARCHED = -10.0  # score of a pair without one, as in metrics/query_trials.py
 
 
@@ -102,6 +103,8 @@ def read(path: Path) -> Found | None:
             places.append(queries.setdefault(row[query], len(queries)))
             places.append(documents.setdefault(row[document], len(documents)))
     width = len(documents)
+    if len(queries) * width > MOST_EMPTY * (len(scores) + 1000):
+        raise FileError(f"'{path}': most queries were searched in few documents")
     whole = array("d", [UNSEARCHED]) * (len(queries) * width)
     held = array("b", [0]) * len(whole)
     for i, (value, label_) in enumerate(zip(scores, true)):

@@ -229,7 +229,7 @@ def read_tables(
         try:
             values = benchmark_table.read(output)
             setups = dict(_cells(values, output, by_place))
-        except (UserError, KeyError, TypeError, AttributeError) as error:
+        except Exception as error:  # of any kind, as what the file may hold
             failed(error if isinstance(error, UserError) else _damaged(output))
             continue
         tables.setdefault(output.resolve(), Table(values, output, setups))
@@ -249,7 +249,8 @@ def _cells(values, output, by_place):
             runs = [_run_at(each["folder"], output, by_place) for each in cell["runs"]]
             title = (row.get("about") or {}).get("upstream") or row["upstream"]
             found = [run for run in runs if run is not None]
-            yield (number, task), Setup(task, title, row["upstream"], found, cell)
+            names = task, str(title), str(row["upstream"])
+            yield (number, task), Setup(*names, found, cell)
 
 
 def _run_at(folder, output, by_place):
