@@ -99,6 +99,8 @@ types: .venv/ready
 docs: .venv/ready
 	$(BIN)/python -m s3prl_sb.lobes.cards.sizes
 	$(BIN)/python -m s3prl_sb.lobes.cards.catalogue > docs/upstreams.md
+	@# Without its index of words a build was interrupted: begin again.
+	@test -f docs/_site/searchindex.js || rm -rf docs/_site
 	$(SITE) -b html -W --keep-going docs/_site
 	@echo "The site: docs/_site/index.html"
 	@echo "Addresses on the web, not fetched: docs/_site/external_links.txt"

@@ -11,12 +11,15 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import os
 import sys
 from pathlib import Path
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 sys.path[:0] = [str(ROOT), str(DOCS)]
+# A build without warnings prints none: SpeechBrain says which packages it misses.
+os.environ.setdefault("SB_LOG_LEVEL", "ERROR")
 
 from site_pages import documents  # noqa: E402
 

@@ -40,7 +40,7 @@ def pages():
     helps = {name: verb.help for name, verb in cli.VERBS.items()}
     made = {f"commands/{name}.rst": _page(name, found[name]) for name in found}
     tree = "\n".join(f"   {name}" for name in found)
-    rows = [f":doc:`{name}`\n    {escaped(helps.get(name, ''))}" for name in found]
+    rows = [f":doc:`{name}`\n    {marked(helps.get(name, ''))}" for name in found]
     made["commands/index.rst"] = "\n\n".join(
         [
             "Command line\n============",
@@ -59,18 +59,29 @@ def escaped(text):
     return text
 
 
+def marked(text):
+    """Escapes what reStructuredText would take for markup, but for code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # a lone sign
+        return escaped(text)
+    return "".join(
+        f"``{part}``" if number % 2 else escaped(part)
+        for number, part in enumerate(parts)
+    )
+
+
 def _page(name, parser, line="="):
     """Describes a parser, and those below it."""
     title = f"s3prl-sb {name}"
     parts = [f"{title}\n{line * len(title)}"]
-    parts += [escaped(parser.description)] if parser.description else []
+    parts += [marked(parser.description)] if parser.description else []
     parts.append(_literal(_usage(parser)))
     for group in parser._action_groups:
         rows = [_option(parser, action) for action in group._group_actions]
         rows = [row for row in rows if row]
         if rows:
             parts += [f".. rubric:: {group.title}"]
-            parts += [escaped(group.description)] if group.description else []
+            parts += [marked(group.description)] if group.description else []
             parts += rows
     parts += [_literal(parser.epilog)] if parser.epilog else []
     for below, inner in _below(parser).items():
@@ -105,4 +116,4 @@ def _option(parser, action):
     formatter = parser._get_formatter()
     names = formatter._format_action_invocation(action)
     text = formatter._expand_help(action) if action.help else ""
-    return f"``{names}``\n    {escaped(' '.join(text.split())) or '…'}"
+    return f"``{names}``\n    {marked(' '.join(text.split())) or '…'}"

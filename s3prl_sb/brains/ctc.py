@@ -5,6 +5,7 @@ Authors
 """
 
 import logging
+import math
 from pathlib import Path
 
 import speechbrain as sb
@@ -150,10 +151,18 @@ class CTCBrain(SSLBrain):
         -------
         dict
             Names to floats, :attr:`metric` among them.
+
+        Raises
+        ------
+        ValueError
+            If :attr:`metric` is not defined, as of empty references.
         """
         entries = self.contributions(hypotheses, references)
         measures = Measures.build(self.unit, list(references), entries)
-        return {name: measures.value(name) for name in entries}
+        values = {name: measures.value(name) for name in entries}
+        if math.isnan(values[self.metric]):
+            raise ValueError(f"the {self.metric} of empty references is not defined")
+        return values
 
     def contributions(
         self, hypotheses: dict[str, str], references: dict[str, str]

@@ -83,7 +83,11 @@ def publish(
     if not measures.names:
         return None
     measures.write(folder)
-    return intervals_of(measures)
+    try:
+        return intervals_of(measures)
+    except Exception:  # such as too little memory
+        logger.exception("There are no intervals")
+        return None
 
 
 def intervals_of_parts(

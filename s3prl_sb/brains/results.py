@@ -9,6 +9,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import inspect
 import logging
 import os
 import resource
@@ -201,9 +202,19 @@ def _to_loggers(brain, results, split):
     for each in loggers_with(brain, "log_results"):
         measures, step = results["metrics"], results["best_step"]
         sounds = audio_examples.sounds(folder)
-        intervals = (results.get("intervals") or {}).get("metrics")
         media = pictures, step, split, sounds
-        each.log_results(settings, measures, *media, intervals)
+        each.log_results(settings, measures, *media, **_intervals(each, results))
+
+
+def _intervals(each, results):
+    """Returns the intervals for a logger, unless it was written before there were any.
+
+    A run that has been tested must not end with an error of its last line.
+    """
+    parameters = inspect.signature(each.log_results).parameters.values()
+    takes = any(p.name == "intervals" or p.kind == p.VAR_KEYWORD for p in parameters)
+    intervals = (results.get("intervals") or {}).get("metrics")
+    return {"intervals": intervals} if takes else {}
 
 
 def describe_test(brain):

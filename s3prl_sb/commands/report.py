@@ -135,7 +135,7 @@ def check_output(path: Path) -> None:
 
     if path.is_dir():
         raise FileError(f"'{path}' is a folder: give --output {path / 'report.html'}")
-    if path.exists() and not is_report(path):
+    if path.exists() and not (path.is_file() and is_report(path)):  # or a device
         raise FileError(
             f"'{path}' exists, and is no report of s3prl-sb: give another --output, or "
             "delete it."

@@ -135,7 +135,7 @@ def resampled(
     for number, stratum in enumerate(strata):
         metrics = [entry.take(stratum.rows).weighted().of for entry in entries]
         own = seed if len(strata) == 1 else [seed, number]
-        first, room = 0, len(stratum.rows)
+        first, room = 0, max([len(stratum.rows), *(e.columns for e in entries)])
         for counts in draws(stratum.size, resamples, own, room):
             weights, last = stratum.weights(counts), first + len(counts)
             for row, metric in enumerate(metrics):

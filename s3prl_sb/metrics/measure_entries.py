@@ -65,6 +65,12 @@ class Entry(NamedTuple):
         return self._replace(arrays=arrays, terms=terms)
 
     @property
+    def columns(self) -> int:
+        """Numbers that the widest table has for an item."""
+        own = (array.shape[1] for array in self.arrays.values() if array.ndim == 2)
+        return max((1, *own, *(term.columns for term in self.terms.values())))
+
+    @property
     def is_finite(self) -> bool:
         """False if a value is infinite."""
         fine = not any(np.isinf(array).any() for array in self.arrays.values())
@@ -147,7 +153,8 @@ def _entry(values, items, entries):
             raise ValueError(f"'{name}' lacks a value")
     entry = Entry(values["kind"], arrays, _parameters(values, kind.parameters))
     if entry.is_finite:
-        entry.weighted().of(np.ones((items, 1)))  # shapes fit together
+        if entry.weighted().of(np.ones((items, 1))).shape != (1,):
+            raise ValueError("its arrays do not fit together")
     return entry
 
 

@@ -153,9 +153,11 @@ class Measures:
             If the file is damaged.
         """
         path = Path(folder, FILE)
-        if not path.exists():
+        if not path.is_file():
             return _of_folds(Path(folder))
         values = read_json(path, WHAT, FIX, kind=dict)
+        if not {"version", "metrics"} & set(values):
+            return None  # counts of scenes, which had this name in an older version
         with naming(path, WHAT, FIX):
             if values.get("version") != VERSION:
                 raise ValueError(f"version {values.get('version')}, not {VERSION}")
@@ -354,7 +356,7 @@ def _units(units, items):
 def _of_folds(folder):
     """Returns the measures of the parts of a run as strata, or None."""
     path = folder / "results.json"
-    if not path.exists():
+    if not path.is_file():
         return None
     results = read_json(path, "the results of a run", kind=dict)
     with naming(path, "the results of a run"):

@@ -64,6 +64,11 @@ class Axis(NamedTuple):
         ways = {True: " (higher is better)", False: " (lower is better)", None: ""}
         return f"{self.title}{unit}{ways[self.higher]}"
 
+    @property
+    def opening(self) -> str:
+        """Name at the beginning of a sentence."""
+        return self.title[:1].upper() + self.title[1:]
+
     def of(self, value: Any) -> float | None:
         """Returns a value on the axis; None if it is no finite number."""
         return short(value, self.scale)

@@ -34,12 +34,8 @@ def cells(runs: Sequence[Run]) -> list[Setup]:
     """
     trained = [run for run in runs if "scored" not in run.results]
     searched = {_pair(run) for run in trained if run.results.get("search")}
-    alike = [
-        Run({**run.results, "lr": None}) if _pair(run) in searched else run
-        for run in trained
-    ]
     order = _order()
-    found = of_runs(alike)
+    found = of_runs(trained, searched)
     return sorted(found, key=lambda setup: order.get(_base(setup.task), len(order)))
 
 

@@ -14,6 +14,8 @@ from typing import Any
 MARK = "palette:"
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"  # a name; nothing is loaded
 CATEGORY = "category"
+#: Of a legend of lines: pieces of them, on which dashes are seen.
+LINES = {"symbolType": "stroke", "symbolSize": 400}
 
 #: Colours by theme. Categories are after Okabe and Ito, darkened or lightened until
 #: each has a contrast of 3:1 with the background.

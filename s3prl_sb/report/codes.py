@@ -10,7 +10,7 @@ from typing import Any
 
 from s3prl_sb.report.axes import named, short
 from s3prl_sb.report.blocks import Block, Chart, Grid, Options, Section
-from s3prl_sb.report.charts import plain, thinned
+from s3prl_sb.report.charts import LINES, plain, thinned
 from s3prl_sb.report.gathered import Run
 from s3prl_sb.report.histories import histories
 
@@ -59,7 +59,7 @@ def section(run: Run, options: Options) -> Section | None:
 def _course(rows: list[dict]) -> Chart:
     measures = list(dict.fromkeys(row["measure"] for row in rows))
     which = {"field": "measure", "type": "nominal", "title": None}
-    scale = {"scale": {"domain": measures}, "legend": {"columns": 2}}
+    scale = {"scale": {"domain": measures}, "legend": {"columns": 2, **LINES}}
     spec = plain(
         rows,
         height=HEIGHT,
@@ -151,7 +151,7 @@ def _use(books: dict[str, list[float]], step: Any, options: Options) -> Chart:
             f"of {len(counts)} {name}, {used} occur (perplexity {effective:.4g})"
         )
     which = {"field": "codes", "type": "nominal", "title": None}
-    scale = {"scale": {"domain": list(books)}, "legend": {"columns": 2}}
+    scale = {"scale": {"domain": list(books)}, "legend": {"columns": 2, **LINES}}
     shades = {"color": {**which, **scale}} if len(books) > 1 else {}
     spec = plain(
         rows,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from s3prl_sb.report.axes import Axis, axis_of, short
 from s3prl_sb.report.blocks import Block, Chart, Grid, Group, Options, Section
-from s3prl_sb.report.charts import color, plain, thinned
+from s3prl_sb.report.charts import LINES, color, plain, thinned
 from s3prl_sb.report.gathered import Run
 from s3prl_sb.report.histories import Point, histories
 
@@ -131,9 +131,10 @@ def _losses(series, options):
         rows += _rows(series, loss, options, set=words)
     if not rows:
         return []
-    fields = {"color": {"field": "set", "type": "nominal", "title": None}}
+    which = {"field": "set", "type": "nominal", "title": None, "legend": LINES}
+    fields = {"color": which, "strokeDash": which}
     if len(series) > 1:
-        two = {"legend": {"columns": 2}}
+        two = {"legend": {"columns": 2, **LINES}}
         run = {"field": "run", "type": "nominal", "title": None, **two}
         dash = {"field": "set", "type": "nominal", "title": None, **two}
         fields = {"color": run, "strokeDash": dash}
@@ -161,13 +162,14 @@ def _measure(series, axis, options, chosen=False):
     rows = _rows(series, lambda point: axis.of(point.valid.get(axis.name)), options)
     fields = {}
     if len(series) > 1:
-        fields["color"] = {"field": "run", "type": "nominal", "title": None}
+        run = {"field": "run", "type": "nominal", "title": None, "legend": LINES}
+        fields["color"] = run
     spec = _lines(rows, axis, fields)
     marks = [_best(each, axis) for each in series] if chosen else []
     marks = [mark for mark in marks if mark is not None]
     if marks:
         spec["layer"] += _marks(marks, series)
-    title = f"{axis.title[:1].upper()}{axis.title[1:]} in validation"
+    title = f"{axis.opening} in validation"
     return Chart(spec, title, _of_measure(series, axis, marks, rows))
 
 
@@ -190,9 +192,9 @@ def _of_measure(series, axis, marks, rows):
     text = ", ".join(
         f"{name}: {axis.words_on(v)}" for name, v in list(ends.items())[:6]
     )
-    last = f"{axis.title} at the end: {text}."
+    last = f"{axis.opening} at the end: {text}."
     if len(series) == 1:
-        last = f"{axis.title} ends at {axis.words_on(rows[-1]['value'])}."
+        last = f"{axis.opening} ends at {axis.words_on(rows[-1]['value'])}."
     best = [f"{axis.words_on(m['value'])} at update {m['step']}" for m in marks[:6]]
     kept = f" The checkpoint that was tested has {', '.join(best)}." if best else ""
     return last + kept

@@ -70,7 +70,16 @@ class Command(NamedTuple):
 
     def html(self) -> Markup:
         """Returns the command as HTML."""
-        return Markup("<pre><code>{}</code></pre>").format(shown(self.text))
+        lines = [""]
+        for word in map(shlex.quote, shlex.split(self.text)):
+            if word.startswith(
+                "--"
+            ):  # an option a line, as a browser breaks at hyphens
+                lines.append(word)
+            else:
+                lines[-1] += f" {word}" if lines[-1] else word
+        text = " \\\n  ".join(map(shown, lines))
+        return Markup("<pre><code>{}</code></pre>").format(text)
 
 
 class Entry(NamedTuple):

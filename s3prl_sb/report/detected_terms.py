@@ -12,15 +12,16 @@ from typing import Any, NamedTuple
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.report.axes import short
-from s3prl_sb.report.blocks import Block, Chart, Grid, Options, Section
+from s3prl_sb.report.blocks import Block, Chart, Grid, Options, Prose, Section
 from s3prl_sb.report.charts import color, plain, thinned
 from s3prl_sb.report.gathered import Run
 from s3prl_sb.report.histories import inside, parts_of
-from s3prl_sb.storage.files import naming
+from s3prl_sb.storage.files import FileError, naming
 
 TABLE = "predictions.csv"
 COLUMNS = ("query", "document", "score", "true")
 HEIGHT = 240
+MOST_EMPTY = 20  # pairs for each one that was searched
 UNSEARCHED = -10.0  # score of a pair without one, as in metrics/query_trials.py
 
 
@@ -102,6 +103,8 @@ def read(path: Path) -> Found | None:
             places.append(queries.setdefault(row[query], len(queries)))
             places.append(documents.setdefault(row[document], len(documents)))
     width = len(documents)
+    if len(queries) * width > MOST_EMPTY * (len(scores) + 1000):
+        raise FileError(f"'{path}': most queries were searched in few documents")
     whole = array("d", [UNSEARCHED]) * (len(queries) * width)
     held = array("b", [0]) * len(whole)
     for i, (value, label_) in enumerate(zip(scores, true)):
@@ -147,6 +150,8 @@ def _chart(run, found, of, options):
             f"The MTWV of the results, {stated:.4f}, also counts the queries and "
             "documents that were not searched. "
         )
+    if not rows:
+        return Prose(f"{summary}Every threshold has a value below -1.")
     table = Grid(
         ["point", "threshold", "TWV"],
         [[m["what"], m["at"], m["value"]] for m in marks],

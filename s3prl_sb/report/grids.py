@@ -109,7 +109,7 @@ class Grid(NamedTuple):
         caption = Markup("<caption>{}</caption>").format(shown(self.caption))
         label = shown(self.caption) or ", ".join(map(shown, self.header))
         return Markup(
-            '<div class="scroller" tabindex="0" role="region" aria-label="{}">'
+            '<div class="scroller" tabindex="0" role="group" aria-label="{}">'
             "<table{}>{}<thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>"
         ).format(
             label,

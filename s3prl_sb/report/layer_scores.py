@@ -10,7 +10,7 @@ from typing import Any
 
 from s3prl_sb.report.axes import Axis, axis_of, main_axis, short
 from s3prl_sb.report.blocks import Block, Chart, Grid, Options, Section
-from s3prl_sb.report.charts import color, plain
+from s3prl_sb.report.charts import LINES, color, plain
 from s3prl_sb.report.gathered import Run
 from s3prl_sb.report.layer_weights import LAYER, bars
 from s3prl_sb.runs.suite_tasks import metrics_of
@@ -108,7 +108,7 @@ def _searched(run: Run) -> list[Block]:
     """Returns the scores of a search, which has a table of its own."""
     rows = run.table(TABLE) or []
     axis = main_axis(run)
-    if axis is None or run.json(FILE) is not None or not rows:
+    if axis is None or run.json(FILE) is not None or len(rows) < 2:
         return []
     points = [
         {
@@ -144,7 +144,7 @@ def _chart(
             "scale": {"zero": False},
         },
     }
-    which = {"field": "set", "type": "nominal", "title": None}
+    which = {"field": "set", "type": "nominal", "title": None, "legend": LINES}
     sets = list(dict.fromkeys(row["set"] for row in rows))
     layer: list[dict] = [
         {

@@ -8,6 +8,7 @@ Authors
 """
 
 import datetime
+import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,9 +17,16 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 import s3prl_sb
-from s3prl_sb.errors import UserError
 from s3prl_sb.report import contents, details, differences, overview, page, setups
-from s3prl_sb.report.blocks import Block, Group, Options, Prose, Section, joined
+from s3prl_sb.report.blocks import (
+    Block,
+    Figures,
+    Group,
+    Options,
+    Prose,
+    Section,
+    joined,
+)
 from s3prl_sb.report.escaping import shown, slug
 from s3prl_sb.report.gathered import Run, gather
 from s3prl_sb.runs.results import RESULTS
@@ -26,6 +34,8 @@ from s3prl_sb.storage.files import FileError
 
 FULL = 4_900_000  # bytes of a page without sound
 BASE = 60_000  # of the frame, the style and the script
+MESSAGE = 300  # characters of an error
+FACTS = "Metrics, settings and costs"  # of a run, by which those left out are named
 EMBEDDED = re.compile(r'"data:(?:audio|image)/[^"]*"')
 
 
@@ -112,7 +122,9 @@ def make(
     loose = setups.of_runs([run for run in runs if id(run) not in inside])
     every = [s for t in tables for s in t.setups.values() if s.runs] + loose
     setups.give_keys(every)
-    parts = _overview(tables, loose, every, runs, options, published, status)
+    parts = [] if status is None else [page.part(Section("Jobs", "jobs", [status]))]
+    parts += _tables(tables, loose, published, failed.append)
+    parts += _comparisons(every, runs, options, failed.append)
     room = FULL - BASE - len(page.vega()) - sum(map(_size, parts))
     filled, left_out = _fill(every, options, room, remembered)
     parts.append(_runs(every, filled))
@@ -144,36 +156,46 @@ def _without_scores(runs):
     ]
 
 
-def _overview(tables, loose, every, runs, options, published, status):
-    """Returns the parts above the single runs."""
+def _tables(tables, loose, published, note):
+    """Returns the parts with the tables of benchmarks, and of other runs."""
     parts = []
-    if status is not None:
-        parts.append(page.part(Section("Jobs", "jobs", [status])))
     for number, table in enumerate(tables):
         name = table.output.name if len(tables) > 1 else ""
-        section = overview.of_benchmark(table, name, published)
-        key = section.key + (f"-{number + 1}" if number else "")
-        parts.append(page.part(section._replace(key=key)))
+        make = functools.partial(overview.of_benchmark, table, name, published)
+        part = _tried(make, f"{table.output}: the table", note)
+        if part is not None:
+            key = part.key + (f"-{number + 1}" if number else "")
+            parts.append(part._replace(key=key))
     if loose:
-        parts.append(page.part(overview.of_runs(loose, explains=not tables)))
-    made = [differences.section(every, options)]
-    made += [_made(maker, runs, runs, options) for maker in contents.OVERVIEW_SECTIONS]
-    return parts + [
-        page.part(section) for section in made if section and section.blocks
-    ]
+        make = functools.partial(overview.of_runs, loose, explains=not tables)
+        parts.append(_tried(make, "The table of single runs", note))
+    return [part for part in parts if part is not None]
 
 
-def _made(maker: Callable, of: Any, runs: Sequence[Run], options: Options):
-    """Returns a section; files of others may be such that it cannot be made."""
+def _comparisons(every, runs, options, note):
+    """Returns the parts over all runs, after their tables."""
+    makers = [functools.partial(differences.section, every, options)]
+    makers += [functools.partial(m, runs, options) for m in contents.OVERVIEW_SECTIONS]
+    parts = (_tried(make, _name(make.func), note) for make in makers)
+    return [part for part in parts if part is not None]
+
+
+def _tried(make: Callable, name: str, note: Callable) -> page.Part | None:
+    """Returns a section as a part, or None if it is empty or cannot be made."""
     try:
-        return maker(of, options)
-    except (UserError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        where = "" if len(runs) > 1 else f"{runs[0].folder}: "
-        kind = f"{type(error).__name__}: {error}"
-        name = f"{maker.__module__.rpartition('.')[2]}.{maker.__name__}"
-        if runs:
-            runs[0].note(f"{where}{name} could not be made: {kind}")
+        section = make()
+        return page.part(section) if section and section.blocks else None
+    except Exception as error:  # of any kind: files of others may hold anything
+        note(_failure(name, error))
         return None
+
+
+def _name(maker):
+    return f"{maker.__module__.rpartition('.')[2]}.{maker.__name__}"
+
+
+def _failure(name, error):
+    return f"{name} could not be made: {type(error).__name__}: {str(error)[:MESSAGE]}"
 
 
 def _makers(every: Sequence[setups.Setup]) -> Iterator[tuple]:
@@ -196,14 +218,21 @@ def _fill(every, options, room, remembered):
     the titles of those left out, with their number."""
     distinguishing = details.settings_of(every)
     filled: dict[int, list[Markup]] = {}
-    for run in (run for setup in every for run in setup.runs):
-        facts = joined(details.of_run(run, distinguishing[id(run)]))
-        filled[id(run)] = [facts]
-        room -= len(facts)
     left_out: dict[str, int] = {}
+    room -= sum(len(details.Entry(setup, []).html().encode()) for setup in every)
+    for run in (run for setup in every for run in setup.runs):
+        facts = _facts(run, distinguishing[id(run)])
+        size = len(facts.encode())
+        if size > room:
+            left_out[FACTS] = left_out.get(FACTS, 0) + 1
+            facts, size = Markup(), 0
+        filled[id(run)] = [facts]
+        room -= size
     for maker, of, runs, key in _makers(every):
         title, html = _remembered(maker, of, runs, options, remembered)
         size = _size_of(html, options)
+        if not html:
+            continue
         if size > room:
             left_out[title] = left_out.get(title, 0) + 1
             continue
@@ -212,19 +241,40 @@ def _fill(every, options, room, remembered):
     return filled, left_out
 
 
+def _facts(run, settings):
+    """Returns what is known of a run as HTML."""
+    try:
+        return joined(details.of_run(run, settings))
+    except Exception as error:  # as above
+        run.note(_failure(f"{run.folder}: the facts", error))
+        return Figures([("folder", str(run.folder))]).html()
+
+
 def _remembered(maker, of, runs, options, remembered):
     """Returns the title of a section, and the section as HTML, made or as it was."""
     key = (maker, options, *(_state(run) for run in runs))
-    if remembered is not None and key in remembered:
-        return remembered[key]
-    section = _made(maker, of, runs, options)
-    found = "", Markup()
-    if section is not None and section.blocks:
-        html = details.Titled(section.title, section.blocks).html()
-        found = section.title, html
-    if remembered is not None:
+    if remembered is None or key not in remembered:
+        title, html = _made(maker, of, runs, options)
+        found = title, html, [(run.folder, [*run.notes]) for run in runs]
+        if remembered is None:
+            return title, html
         remembered[key] = found
-    return found
+    title, html, notes = remembered[key]
+    for run in runs:
+        for note in dict(notes)[run.folder]:
+            run.note(note)
+    return title, html
+
+
+def _made(maker, of, runs, options):
+    try:
+        section = maker(of, options)
+        if section is None or not section.blocks:
+            return "", Markup()
+        return section.title, details.Titled(section.title, section.blocks).html()
+    except Exception as error:  # as above
+        runs[0].note(_failure(f"{runs[0].folder}: {_name(maker)}", error))
+        return "", Markup()
 
 
 def _state(run):

@@ -31,8 +31,9 @@
   const drawn = new Map(); // figure -> the view of Vega
   const unmark = (value) => {
     const [name, number] = value.slice(8).split(":");
-    const found = palette[theme()][name];
-    return number === undefined ? found : found[Number(number) % found.length];
+    const colors = palette[theme()];
+    const found = Object.hasOwn(colors, name) ? colors[name] : value; // or a name from outside
+    return number === undefined || !Array.isArray(found) ? found : found[Number(number) % found.length];
   };
   const themed = (value, key) => {
     if (key === "data" || key === "datasets") return value;
@@ -51,7 +52,7 @@
       font: "system-ui, sans-serif",
       autosize: { type: "fit-x", contains: "padding" },
       view: { stroke: c.line },
-      axis: { ...label, gridColor: c.line, domainColor: c.soft, tickColor: c.soft, labelLimit: 160 },
+      axis: { ...label, gridColor: c.line, domainColor: c.soft, tickColor: c.soft, labelLimit: 160, labelSeparation: 4 },
       legend: { ...label, labelLimit: 220, orient: "top", columns: 3, symbolStrokeWidth: 2 },
       header: label,
       title: { color: c.text, fontSize: 12, subtitleColor: c.soft },

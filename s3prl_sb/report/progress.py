@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from s3prl_sb.benchmark.table import TABLE
-from s3prl_sb.errors import UserError
 from s3prl_sb.identity import digest
 from s3prl_sb.runs.results import RESULTS
 from s3prl_sb.storage.files import decoded, read_json
@@ -97,7 +96,9 @@ def scan(folders: Iterable[str], now: float | None = None) -> Scan:
     for folder in folders:
         for place, inner, files in os.walk(folder):
             inner[:] = [n for n in inner if n[0] != "." and n not in LEFT_OUT]
-            for name in {RESULTS, TABLE} & set(files):
+            names = {RESULTS, TABLE, LOGS[0]} & set(files)
+            files = {name for name in names if Path(place, name).is_file()}  # no pipe
+            for name in {RESULTS, TABLE} & files:
                 stamps.append(_stamp(Path(place, name)))
             if TABLE in files:
                 tables.append(Path(place))
@@ -134,7 +135,7 @@ def _planned(output):
                 for run in cell["runs"]:
                     name = f"{task} · {row['upstream']} · seed {run['seed']}"
                     yield name, _moved(Path(run["folder"]), output), run["state"]
-    except (UserError, LookupError, TypeError, AttributeError):
+    except Exception:  # of any kind, as what the file may hold
         return  # it is not of a benchmark, or is damaged: the page says so
 
 

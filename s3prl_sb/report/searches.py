@@ -17,7 +17,7 @@ from s3prl_sb.report.blocks import (
     Prose,
     Section,
 )
-from s3prl_sb.report.charts import color, plain, thinned
+from s3prl_sb.report.charts import LINES, color, plain, thinned
 from s3prl_sb.report.gathered import Run
 from s3prl_sb.report.histories import inside, parts_of
 
@@ -208,6 +208,7 @@ def _courses(courses, axis, rows, options, of):
         "title": "learning rate",
         "sort": names,
         "scale": {"domain": names},
+        "legend": LINES,
     }
     encoding = {
         "x": {"field": "step", "type": "quantitative", "title": "updates"},
@@ -238,7 +239,7 @@ def _courses(courses, axis, rows, options, of):
     )
     ends = {point["rate"]: axis.words_on(point["value"]) for point in points}
     words = "; ".join(f"{name} ends at {value}" for name, value in ends.items())
-    summary = f"{axis.title} in validation of each learning rate: {words}."
+    summary = f"{axis.opening} in validation of each learning rate: {words}."
     return Chart(spec, f"Course of the learning rates{of}", summary)
 
 

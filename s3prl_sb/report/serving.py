@@ -32,6 +32,7 @@ from s3prl_sb.terminal import columns
 
 PAUSE = 2.0  # seconds between two looks at the folders, at least
 MOST, NEXT = 200, 5  # jobs that the status names: those begun, and those that wait
+CHUNK = 1 << 16  # bytes that a slow reader has Handler.timeout for
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
@@ -116,13 +117,14 @@ class Follower:
         ended : threading.Event
             The event.
         """
-        pause = PAUSE
+        pause, said = PAUSE, ""
         while not ended.wait(pause):
             start = time.monotonic()
             try:
                 self.look()
             except Exception as error:  # the next look may find whole files
-                print(columns.visible(f"s3prl-sb: {error}"), file=sys.stderr)
+                if said != (said := f"s3prl-sb: {error}"):
+                    print(columns.visible(said), file=sys.stderr)
             pause = max(PAUSE, 3 * (time.monotonic() - start))
 
 
@@ -170,7 +172,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         if with_body:
-            self.wfile.write(body)
+            for start in range(0, len(body), CHUNK):  # each within the time limit
+                self.wfile.write(body[start : start + CHUNK])
 
     def _is_ours(self, host):
         """Returns whether a request is for this server by a name that it has."""

@@ -10,7 +10,7 @@ Authors
 import functools
 import json
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -223,7 +223,7 @@ def read_tables(
         try:
             values = benchmark_table.read(output)
             setups = dict(_cells(values, output, by_place))
-        except (UserError, KeyError, TypeError, AttributeError) as error:
+        except Exception as error:  # of any kind, as what the file may hold
             failed(error if isinstance(error, UserError) else _damaged(output))
             continue
         tables.setdefault(output.resolve(), Table(values, output, setups))
@@ -243,7 +243,8 @@ def _cells(values, output, by_place):
             runs = [_run_at(each["folder"], output, by_place) for each in cell["runs"]]
             title = (row.get("about") or {}).get("upstream") or row["upstream"]
             found = [run for run in runs if run is not None]
-            yield (number, task), Setup(task, title, row["upstream"], found, cell)
+            names = task, str(title), str(row["upstream"])
+            yield (number, task), Setup(*names, found, cell)
 
 
 def _run_at(folder, output, by_place):
@@ -255,13 +256,17 @@ def _run_at(folder, output, by_place):
     return None
 
 
-def of_runs(runs: Sequence[Run]) -> list[Setup]:
+def of_runs(
+    runs: Sequence[Run], searched: Collection[tuple[str, str]] = ()
+) -> list[Setup]:
     """Groups runs by all that they differ in but their seed.
 
     Arguments
     ---------
     runs : list of Run
         Runs outside the tables of benchmarks.
+    searched : set of tuple
+        Tasks and upstreams whose learning rate was searched, and is no difference.
 
     Returns
     -------
@@ -271,18 +276,20 @@ def of_runs(runs: Sequence[Run]) -> list[Setup]:
     setups = []
     for task in dict.fromkeys(run.task for run in runs):
         mine = [run for run in runs if run.task == task]
-        setups += _grouped(task, mine)
+        setups += _grouped(task, mine, searched)
     places = {id(s): min(goodness(run.results) for run in s.runs) for s in setups}
     return sorted(setups, key=lambda s: (s.task, places[id(s)]))
 
 
-def _grouped(task, runs):
+def _grouped(task, runs, searched):
     """Returns the setups of the runs of a task."""
     columns = differences([run.results for run in runs])
     groups: dict[tuple, list] = {}
     for i, run in enumerate(runs):
         values = {name: column[i] for name, column in columns.items()}
         values = {k: v for k, v in values.items() if v not in (None, "")}
+        if (task, run.upstream) in searched:
+            values.pop("lr", None)
         key = (run.upstream, json.dumps(values, sort_keys=True, default=str))
         groups.setdefault(key, []).append((run, values))
     setups = []

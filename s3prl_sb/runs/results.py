@@ -27,7 +27,10 @@ RESULTS = "results.json"
 WHAT = "the results of a run"
 #: Properties that may distinguish runs, and their section of results.json.
 FACTS = {"trained": "upstream_model", "precision": "training", "processes": "training"}
-SECTIONS = "metrics settings defaults protocol identity upstream_model training".split()
+SECTIONS = (
+    "metrics settings defaults protocol identity upstream_model training "
+    "valid test utterances versions"
+).split()
 #: Parts of an identity, and the properties of the upstream that always change them.
 GOES_WITH = {"upstream": ("trained", "adapter"), "weights": ("adapter",)}
 #: Sets that metrics may be of, as "split" of results.json, and their columns.
@@ -67,7 +70,8 @@ def find_runs(folders, failed):
         except UserError as error:
             failed(error)
             continue
-        inside |= {place / fold["folder"] for fold in run.get("folds") or ()}
+        folds = {place / fold["folder"] for fold in run.get("folds") or ()}
+        inside |= folds - {place}
     return [run for place, run in runs.items() if place not in inside]
 
 
@@ -82,7 +86,9 @@ def _files(folder, failed):
     paths = []
     for place, inner, files in os.walk(folder, onerror=unreadable):
         inner[:] = [name for name in inner if name != "debug" and name[0] != "."]
-        paths += [Path(place, RESULTS)] if RESULTS in files else []
+        path = Path(place, RESULTS)
+        if RESULTS in files and path.is_file():  # a pipe would never end
+            paths.append(path)
     return sorted(paths)
 
 
@@ -124,7 +130,7 @@ def read_run(path):
         run = {**run, "folder": str(path.parent)}
         # Using the results once reveals all other faults.
         summary(run), goodness(run), differences([run])
-        [fold["folder"] for fold in run.get("folds") or ()]
+        [Path(fold["folder"]) for fold in run.get("folds") or ()]
     return run
 
 

@@ -140,6 +140,7 @@ def check_intervals(intervals):
     ends = [end for pair in intervals["metrics"].values() for end in pair]
     numbers = [intervals["level"], *ends]
     if len(ends) != 2 * len(intervals["metrics"]) or not all(
-        isinstance(number, int | float) for number in numbers
+        isinstance(number, int | float) and float(number) is not None
+        for number in numbers
     ):
         raise ValueError("its 'intervals' are not a level and pairs of numbers")

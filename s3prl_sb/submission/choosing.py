@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from s3prl_sb.errors import UserError
-from s3prl_sb.runs.results import find_runs
+from s3prl_sb.runs.results import RESULTS, find_runs
+from s3prl_sb.storage.files import naming
 from s3prl_sb.submission.entries import Entry
 from s3prl_sb.terminal.messages import few
 
@@ -30,11 +31,14 @@ class Choice(NamedTuple):
         Its results.json, of a fold those of the fold where they differ.
     others : int
         Number of other runs that could have been taken.
+    left_out : int
+        Number of runs that depart from the protocol, which this one does not.
     """
 
     folder: Path
     run: dict
     others: int
+    left_out: int = 0
 
     def words(self) -> str:
         """Returns why the run was taken.
@@ -48,12 +52,13 @@ class Choice(NamedTuple):
         'seed 1'
         """
         text = f"seed {self.run['seed']}"
-        if not self.others:
-            return text
-        metric = self.run["chosen_by"]["metric"]
-        value = self.run["valid"].get(metric, math.nan)
-        of = self.others + 1
-        return f"{text}, the best {metric} in validation ({value:.4f}) of {of} runs"
+        if self.others:
+            metric, of = self.run["chosen_by"]["metric"], self.others + 1
+            value = f"({_value(self.run):.4f})"
+            text += f", the best {metric} in validation {value} of {of} runs"
+        if self.left_out:
+            text += f", without {self.left_out} that depart from the protocol"
+        return text
 
 
 def runs_of(
@@ -99,11 +104,10 @@ def runs_of(
             f"{places}: no finished run of {upstream}, but of "
             f"{few(sorted(map(str, names)))}."
         )
-    seeds = sorted({run["seed"] for run in chosen}, key=str)
+    seeds = list(dict.fromkeys(str(run["seed"]) for run in chosen))
     chosen = [run for run in chosen if seed in (None, run["seed"])]
     if seeds and not chosen:
-        of = few(map(str, seeds))
-        raise SubmissionError(f"{places}: no run of seed {seed}, but of {of}.")
+        raise SubmissionError(f"{places}: no run of seed {seed}, but of {few(seeds)}.")
     if not chosen:
         raise SubmissionError(f"{places}: no finished run of a task is there.")
     return chosen
@@ -111,12 +115,14 @@ def runs_of(
 
 def _is_plain(run):
     """Returns whether a run was tested on a test set as it is, not in noise."""
-    is_test = run.get("split", "test") == "test"
-    return is_test and not (run.get("test") or {}).get("conditions")
+    is_test, test = run.get("split", "test") == "test", run.get("test")
+    return is_test and not (isinstance(test, dict) and test.get("conditions"))
 
 
 def choose(entry: Entry, runs: Sequence[dict]) -> Choice | None:
     """Returns the run for a task, the best on its validation set.
+
+    Runs that follow the protocol come before those that depart from it.
 
     Arguments
     ---------
@@ -129,6 +135,13 @@ def choose(entry: Entry, runs: Sequence[dict]) -> Choice | None:
     -------
     Choice or None
         None if there is no run.
+
+    Raises
+    ------
+    SubmissionError
+        If different metrics chose the checkpoints of the runs.
+    FileError
+        If a run of folds does not describe them.
     """
     found = [run for run in runs if run["task"] == entry.recipe]
     if entry.fold is not None:
@@ -137,15 +150,24 @@ def choose(entry: Entry, runs: Sequence[dict]) -> Choice | None:
         found = whole or [run for run in found if _fold(run) == entry.fold]
     if not found:
         return None
-    best = min(found, key=_badness)
-    choice = Choice(Path(best["folder"]), best, len(found) - 1)
+    kept = [run for run in found if not _departs(run)] or found
+    metrics = {str(run["chosen_by"]["metric"]) for run in kept}
+    if len(metrics) > 1:
+        raise SubmissionError(
+            f"the checkpoints of its {len(kept)} runs were chosen by "
+            f"{few(sorted(metrics))}, which do not compare. Name the folder of one run."
+        )
+    best = min(kept, key=_badness)
+    numbers = len(kept) - 1, len(found) - len(kept)
+    choice = Choice(Path(best["folder"]), best, *numbers)
     if entry.fold is None or not best.get("folds"):
         return choice
-    for fold in best["folds"]:
-        if fold["fold"] == entry.fold:
-            metrics = {"metrics": fold["metrics"]}
-            folder = choice.folder / fold["folder"]
-            return choice._replace(folder=folder, run={**best, **metrics})
+    path = choice.folder / RESULTS
+    with naming(path, "the results of a run of folds", "Run its recipe again."):
+        for fold in best["folds"]:
+            if fold["fold"] == entry.fold:
+                run = {**best, "metrics": {**fold["metrics"]}}
+                return choice._replace(folder=choice.folder / fold["folder"], run=run)
     return None
 
 
@@ -153,9 +175,20 @@ def _fold(run):
     return (run.get("settings") or {}).get("fold")
 
 
+def _departs(run):
+    return (run.get("protocol") or {}).get("followed") is False
+
+
+def _value(run):
+    """Returns the metric that chose, on the validation set; NaN if it is not there."""
+    valid = run.get("valid")
+    value = valid.get(run["chosen_by"]["metric"]) if isinstance(valid, dict) else None
+    return value if isinstance(value, int | float) else math.nan
+
+
 def _badness(run):
     """Returns a number that is lower for better runs, by the metric that chose."""
-    value = (run.get("valid") or {}).get(run["chosen_by"]["metric"])
-    if not isinstance(value, int | float) or math.isnan(value):
+    value = _value(run)
+    if math.isnan(value):
         return math.inf
     return -value if run["chosen_by"]["highest"] else value

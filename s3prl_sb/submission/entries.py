@@ -26,7 +26,8 @@ SPEECH_COMMANDS = Names(
 )
 VOXCELEB1 = Names(r"(id\d{5})--(\S+)--(\d{5})", r"\1-\2-\3")
 FLUENT = Names(r"\S+?--([\w-]+)", r"\1")
-IEMOCAP = Names(r"Ses0[1-5][FM]_(?:impro|script)\w+_[FM]\d{3}")
+#: By the number of the session, which is that of the fold that tests on it.
+IEMOCAP = r"Ses0{}[FM]_(?:impro|script)\w+_[FM]\d{{3}}"
 SNIPS = Names(r"[A-Z][a-z]+-snips-test-\d+")
 QUERIES = Names(r"quesst14_eval_\d+")
 LIBRI2MIX = Names(r"\d+-\d+-\d{4}_\d+-\d+-\d{4}")
@@ -126,8 +127,9 @@ def translated(predicted, true):
     return {"bleu": translation.bleu(hypotheses, true).score}
 
 
-def _texts(column, score, names=LIBRISPEECH, file="predict.ark"):
-    return Predictions(file, KEYED, names, (column,), ("reference",), score)
+def _texts(column, score, names=LIBRISPEECH, **more):
+    columns = (column,), ("reference",)
+    return Predictions("predict.ark", KEYED, names, *columns, score, **more)
 
 
 def _labels(names, file="predict.txt"):
@@ -161,7 +163,14 @@ ENTRIES = (
         ),
     ),
     *(
-        Entry(f"er_fold{n}_public", "SUPERB/ER", size, UTTERANCES, _labels(IEMOCAP), n)
+        Entry(
+            f"er_fold{n}_public",
+            "SUPERB/ER",
+            size,
+            UTTERANCES,
+            _labels(Names(IEMOCAP.format(n))),
+            n,
+        )
         for n, size in enumerate(SESSIONS, 1)
     ),
     Entry(
@@ -176,7 +185,11 @@ ENTRIES = (
         "SUPERB/ASR",
         2620,
         UTTERANCES,
-        _texts("prediction_lm", word_errors_lm),
+        _texts(
+            "prediction_lm",
+            word_errors_lm,
+            without="The run was tested without a language model, see --lm.",
+        ),
     ),
     Entry(
         "qbe_public",

@@ -24,7 +24,10 @@ from s3prl_sb.storage.files import (
 )
 from s3prl_sb.submission import formats
 
-AGAIN = "Run its recipe again with the same command: it tests the run again."
+AGAIN = (
+    "Run its recipe again with the same command, which a benchmark notes in job.log: "
+    "it tests the run again."
+)
 #: Metrics by their names in S3PRL's files of SE and SS. Its SI-SDR is the improvement.
 OF_MASKS = {"si_sdr": "si_sdr_improvement", "stoi": "stoi", "pesq": "pesq"}
 STDLIST = "stdlist/test/benchmark.stdlist.xml"
@@ -83,6 +86,8 @@ class Predictions:
         A class whose :meth:`measured` needs no table has none.
     tolerance : float
         Difference of metrics from results.json that the precision of the file explains.
+    without : str
+        What to do about runs that lack a column.
     """
 
     def __init__(
@@ -94,10 +99,17 @@ class Predictions:
         true: tuple[str, ...] = (),
         score: Callable[[Entries, Entries], dict[str, float]] | None = None,
         tolerance: float = 1e-6,
+        without: str = AGAIN,
     ):
         self.file, self.format, self.names = file, format, names
         self.predicted, self.true = predicted, true
-        self.score, self.tolerance = score, tolerance
+        self.score, self.tolerance, self.without = score, tolerance, without
+
+    columns: tuple[str, ...] = ("id",)  #: columns that name what is predicted
+
+    def rows(self, run: Path, columns: tuple[str, ...] = ()) -> list[dict[str, str]]:
+        """Returns the rows of a run, whose names and columns are all there."""
+        return table(run, (*self.columns, *columns), self.without)
 
     def ids(self, rows: list[dict[str, str]]) -> list[str]:
         """Returns our ids of what is predicted, in the order of the file."""
@@ -113,7 +125,7 @@ class Predictions:
 
     def entries(self, run: Path, columns: tuple[str, ...]) -> Entries:
         """Returns values of a run by the names in the file."""
-        rows = table(run, columns)
+        rows = self.rows(run, columns)
         values = ([row[column] for column in columns] for row in rows)
         single = len(columns) == 1
         plain = (value[0] if single else tuple(value) for value in values)
@@ -141,7 +153,7 @@ class Predictions:
         entries = self.entries(run, self.predicted)
         with naming(run / PREDICTIONS, "predictions that fit a submission"):
             write_text(folder / self.file, self.format.write(entries))
-        return self.ids(table(run, self.predicted))
+        return self.ids(self.rows(run, self.predicted))
 
     def read(self, folder: Path) -> Entries:
         """Reads the file that :meth:`write` wrote."""
@@ -171,6 +183,8 @@ class Predictions:
 class Trials(Predictions):
     """Scores of pairs of utterances."""
 
+    columns = ("id1", "id2")
+
     def ids(self, rows):
         """Returns our ids of the utterances of all trials."""
         return [f"{row['id1']} {row['id2']}" for row in rows]
@@ -187,6 +201,8 @@ class Trials(Predictions):
 
 class Queries(Predictions):
     """Scores of documents for spoken queries, which a run has in S3PRL's format."""
+
+    columns = ("query", "document")
 
     def ids(self, rows):
         """Returns the queries."""
@@ -208,7 +224,7 @@ class Measures(Predictions):
 
     def write(self, run, folder):
         """Writes the means of results.json, and returns the ids of the utterances."""
-        rows = table(run, ("id",))
+        rows = self.rows(run)
         told = read_json(run / RESULTS, "the results of a run", AGAIN, dict)["metrics"]
         absent = [name for name in OF_MASKS.values() if name not in told]
         if absent:
@@ -232,7 +248,9 @@ class Measures(Predictions):
         return {OF_MASKS[key]: float(text) for key, text in self.read(folder).items()}
 
 
-def table(run: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+def table(
+    run: Path, columns: tuple[str, ...], without: str = AGAIN
+) -> list[dict[str, str]]:
     """Reads the predictions of a run.
 
     Arguments
@@ -241,6 +259,8 @@ def table(run: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
         Folder of the run.
     columns : tuple of str
         Columns that it must have.
+    without : str
+        What to do if one is not there, a sentence.
 
     Returns
     -------
@@ -249,15 +269,20 @@ def table(run: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     Raises
     ------
     FileError
-        If the file lacks rows or columns.
+        If the file lacks rows, columns or values.
     """
     path = run / PREDICTIONS
     text = read_text(path, "the predictions of a run", AGAIN)
-    rows = list(csv.DictReader(io.StringIO(text)))
-    absent = [name for name in columns if not rows or rows[0].get(name) is None]
+    with naming(path, "the predictions of a run", AGAIN):
+        reader = csv.DictReader(io.StringIO(text))
+        rows = list(reader)
+        absent = [name for name in columns if name not in (reader.fieldnames or ())]
     if not rows or absent:
         lacking = ", ".join(absent) or "rows"
-        raise FileError(f"'{path}' has no {lacking}. {AGAIN}")
+        raise FileError(f"'{path}' has no {lacking}. {without}")
+    for number, row in enumerate(rows, 1):
+        if absent := [name for name in columns if row[name] is None]:
+            raise FileError(f"'{path}', row {number}: no {', '.join(absent)}. {AGAIN}")
     return rows
 
 

@@ -10,7 +10,7 @@ from s3prl_sb.metrics.diarization import corpus_errors
 from s3prl_sb.runs.results import RESULTS
 from s3prl_sb.storage.files import FileError, naming, read_json, read_text, write_text
 from s3prl_sb.storage.tensor_files import read_metadata, read_safetensors
-from s3prl_sb.submission.parts import AGAIN, RATE, Predictions, library, table
+from s3prl_sb.submission.parts import AGAIN, RATE, Predictions, library
 
 WHAT = "the probabilities of a run"
 SHIFT, INSIDE, DATA = "frame_shift", "scoring/predictions", "T_hat"
@@ -81,7 +81,7 @@ class Probabilities(Predictions):
         chosen = metrics["threshold"], int(metrics["median"])
         shift = int(read_text(folder / SHIFT)) / RATE
         lengths = {
-            row["id"]: float(row["duration"]) for row in table(run, ("duration",))
+            row["id"]: float(row["duration"]) for row in self.rows(run, ("duration",))
         }
         predicted = {
             name: segments(decide(values, *chosen), shift, lengths[name])

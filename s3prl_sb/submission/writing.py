@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.runs.results import main_metrics
-from s3prl_sb.storage.files import json_text, read_json, write_text
+from s3prl_sb.storage.files import json_text, naming, read_json, write_text
 from s3prl_sb.storage.parts import Part, recover
 from s3prl_sb.submission.choosing import Choice, SubmissionError, choose, runs_of
 from s3prl_sb.submission.entries import ENTRIES, Entry
+from s3prl_sb.submission.parts import AGAIN, PREDICTIONS
 from s3prl_sb.terminal.messages import few
 from s3prl_sb.terminal.quantities import measures
 
@@ -138,12 +139,12 @@ NO_RUN = "no finished run"
 def _fill(folder, runs):
     written, missing = [], {}
     for entry in ENTRIES:
-        choice = choose(entry, runs)
-        if choice is None:
-            missing[entry.name] = NO_RUN
-            continue
         place = folder / entry.name
         try:
+            choice = choose(entry, runs)
+            if choice is None:
+                missing[entry.name] = NO_RUN
+                continue
             written.append(_write(entry, choice, place))
         except UserError as error:
             missing[entry.name] = str(error)
@@ -162,10 +163,11 @@ def _write(entry, choice, folder):
     """Writes a task, reads it again, and compares."""
     folder.mkdir(parents=True)
     predictions = entry.predictions
-    ids = predictions.write(choice.folder, folder)
-    metrics = predictions.measured(folder, choice.folder)
+    with naming(choice.folder / PREDICTIONS, "predictions with their truth", AGAIN):
+        ids = predictions.write(choice.folder, folder)
+        metrics = predictions.measured(folder, choice.folder)
     faults = [*_faults_of_ids(entry, ids), *_faults_of_metrics(entry, choice, metrics)]
-    notes = [choice.words()] if choice.others else []
+    notes = [choice.words()] if choice.others or choice.left_out else []
     judged = choice.run.get("protocol") or {}
     if judged.get("followed") is False:
         notes.append(f"departs from the protocol: {few(judged['differs'], 3)}")

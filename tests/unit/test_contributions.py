@@ -304,6 +304,26 @@ def test_a_fault_of_a_custom_brain_does_not_lose_the_results(tmp_path, caplog):
     assert "no intervals" in caplog.text and not list(tmp_path.iterdir())
 
 
+def test_a_fault_of_the_intervals_does_not_lose_the_results(
+    tmp_path, caplog, monkeypatch
+):
+    def fail(measures):
+        raise MemoryError("Unable to allocate 238 GiB")
+
+    monkeypatch.setattr(measuring, "intervals_of", fail)
+    assert measuring.publish(*brain_of(0.75), tmp_path) is None
+    assert "no intervals" in caplog.text
+    assert Measures.read(tmp_path).names == ["accuracy"]
+
+
+def test_texts_without_references_have_no_error_rate():
+    """A measure without a value would never be the best, in days of training."""
+    brain = TranscriptionBrain.__new__(TranscriptionBrain)
+    brain.metric = "wer"
+    with pytest.raises(ValueError, match="the wer of empty references is not defined"):
+        brain.score({"a": "one"}, {"a": ""})
+
+
 def test_a_recipe_that_overrides_score_alone_works():
     class Own(CTCBrain):
         def score(self, hypotheses, references):

@@ -11,6 +11,8 @@ import torch
 from s3prl_sb.brains.diarization import DiarizationBrain, errors_of, fit_labels
 from s3prl_sb.brains.timeline_plot import _gaps, timeline
 from s3prl_sb.dataio.rttm import read_rttm, read_uem
+from s3prl_sb.dataio.speaker_activity import PROBABILITIES
+from s3prl_sb.storage.tensor_files import read_safetensors
 
 SHIFT = 0.02
 
@@ -180,6 +182,23 @@ def test_what_is_written(tmp_path):
         "b": [(0.0, 1.0)],
         "silent": [(0.0, 2.0)],
     }
+
+
+def test_probabilities_are_kept_for_a_submission(tmp_path):
+    """Others may read them as they may the tables; a test in noise has none."""
+    for folder, noise in ((tmp_path / "clean", None), (tmp_path / "noisy", {"snr": 5})):
+        folder.mkdir()
+        made = brain(folder, **perfect())
+        made.hparams.test_noise = noise
+        made.stage_stats(sb.Stage.TEST)
+        made.write_predictions()
+    path = tmp_path / "clean" / PROBABILITIES
+    kept = read_safetensors(path)
+    assert {n: p.tolist() for n, p in kept.items()} == {
+        n: p.tolist() for n, p in perfect().items()
+    }
+    assert path.stat().st_mode == (tmp_path / "clean/predictions.csv").stat().st_mode
+    assert not (tmp_path / "noisy" / PROBABILITIES).exists()
 
 
 def test_timelines_are_plotted(tmp_path):

@@ -318,6 +318,10 @@ def test_every_module_verb_and_recipe_has_a_page(pages):
             assert f"``--{key} " in page or f"``--{key}``" in page, f"{name}: {key}"
 
 
+def test_code_in_the_words_of_a_verb_is_code(pages):
+    assert "``hf auth login`` first" in pages["commands/push.rst"]
+
+
 def test_the_examples_of_the_site_run():
     for name in ("documents", "generated"):
         module = importlib.import_module(f"site_pages.{name}")

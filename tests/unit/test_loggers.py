@@ -9,15 +9,18 @@ import subprocess
 import sys
 import types
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from speechbrain.utils.train_logger import TrainLogger
 
 from s3prl_sb import resources
 from s3prl_sb.audio.writing import write_waveform
 from s3prl_sb.benchmark.contents import counting
 from s3prl_sb.brains import plots
 from s3prl_sb.brains.course import Course
+from s3prl_sb.brains.results import publish
 from s3prl_sb.brains.tensorboard import TensorboardLogger
 from s3prl_sb.brains.winner import Diary
 from s3prl_sb.errors import MissingExtra
@@ -401,3 +404,34 @@ def test_the_library_itself(service, tmp_path):
 
 
 HERE = Path(__file__).parent
+
+
+class Early(TrainLogger):
+    """A logger that was written when there were no intervals."""
+
+    def log_results(self, settings, metrics, pictures, step, split="test", sounds=()):
+        self.got = metrics, step, split
+
+
+class Late(TrainLogger):
+    def log_results(self, *args, **kwargs):
+        self.got = kwargs
+
+
+def test_a_logger_of_the_yaml_that_knows_no_intervals(tmp_path):
+    """Nor do SpeechBrain's own get a call that they do not have."""
+    loggers = [Early(), Late(), TrainLogger()]
+    given = {"output_folder": str(tmp_path), "train_loggers": loggers}
+    facts = dict.fromkeys(("task", "upstream", "seed", "lr", "total_steps"), 1)
+    results = {
+        **facts,
+        "metrics": {"wer": 0.5},
+        "best_step": 7,
+        "settings": None,
+        "training": {},
+        "upstream_model": {"trained": True, "precision": "fp32"},
+        "intervals": {"metrics": {"wer": [0.4, 0.6]}},
+    }
+    publish(SimpleNamespace(hparams=SimpleNamespace(**given)), results, "wer 50 %")
+    assert loggers[0].got == ({"wer": 0.5}, 7, "test")
+    assert loggers[1].got == {"intervals": {"wer": [0.4, 0.6]}}

@@ -20,6 +20,7 @@ from s3prl_sb.metrics import (
     multi_label,
     retrieval,
     verification,
+    weighted_sums,
 )
 from s3prl_sb.metrics.measures import Measures, combined, intervals_of
 from s3prl_sb.metrics.resampled import KINDS
@@ -450,6 +451,8 @@ DAMAGES = {
     },
     "'m': ": {"metrics": {"m": {"kind": "bleu", **dict.fromkeys(
         ("matches", "ngrams", "predicted", "reference"), [1, 2])}}},
+    "'m': its arrays do not fit": {"metrics": {"m": {"kind": "ratio", **dict.fromkeys(
+        ("numerators", "denominators"), [[1, 2], [3, 4]])}}},
     "'n': no 'm'": {"metrics": {"n": {"kind": "eer", "of": "m"}}},
     "is not the measures": {"metrics": [1]},
 }  # fmt: skip
@@ -466,6 +469,13 @@ def test_a_damaged_file_is_named(tmp_path, message):
         Measures.read(tmp_path)
     assert "measures.json' is not the measures of a run" in str(raised.value)
     assert len(str(raised.value)) < 500
+
+
+def test_counts_of_older_scenes_are_no_measures(tmp_path):
+    """Runs of an older version left a file of this name, with other content."""
+    for counts in ({}, {"der": {"scene": [1.5, 2.0]}, "event_f1": {"scene": [2, 4]}}):
+        write_json(tmp_path / "measures.json", counts)
+        assert Measures.read(tmp_path) is None
 
 
 def test_infinite_values_have_no_interval():
@@ -529,3 +539,20 @@ def test_draws_do_not_depend_on_the_memory(cases, monkeypatch):
     whole = measures.interval("eer", resamples=50)
     monkeypatch.setattr(bootstrap, "DRAWN", 100)
     assert measures.interval("eer", resamples=50) == whole
+
+
+def test_memory_is_bounded_with_many_columns_too(monkeypatch):
+    """Such as labels, of which each draw has sums."""
+    table = np.ones((4, 100))
+    metrics = {"m": {"kind": "macro_ratio", "numerators": table, "denominators": table}}
+    measures, shapes = Measures.build("utterance", names(4), metrics), []
+    monkeypatch.setattr(bootstrap, "DRAWN", 1000)
+    original = weighted_sums.over
+
+    def over(above, *others):
+        shapes.append(above.shape)
+        return original(above, *others)
+
+    monkeypatch.setattr(weighted_sums, "over", over)
+    assert measures.interval("m", resamples=50) == (1, 1, 1)
+    assert (100, 10) in shapes and max(map(math.prod, shapes)) == 1000

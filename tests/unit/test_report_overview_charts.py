@@ -210,6 +210,10 @@ def test_searched_rates_make_no_other_rows(tmp_path):
         ("SUPERB/PR", "hubert", 2),  # in SUPERB's order
         ("SUPERB/SID", "hubert", 2),
     ]
+    for run in runs:  # as a benchmark starts them: by their settings
+        rate = {} if run.results["lr"] == 1.0 else {"lr": run.results["lr"]}
+        run.results.update(settings=rate, defaults={"lr": 1.0})
+    assert [each.upstream for each in layer_weights.gathered(runs)] == ["hubert"] * 2
     for run in runs:
         run.results.update(search=None)
     assert len(layer_weights.gathered(runs)) == 4

@@ -2,6 +2,8 @@
 
 import html
 import json
+import math
+import os
 import re
 import shutil
 
@@ -9,7 +11,17 @@ import pytest
 from report_runs import write_benchmark, write_run
 
 from s3prl_sb.cli import main
-from s3prl_sb.report import blocks, charts, contents, details, making, page, setups
+from s3prl_sb.report import (
+    blocks,
+    charts,
+    contents,
+    details,
+    differences,
+    making,
+    page,
+    progress,
+    setups,
+)
 from s3prl_sb.report.gathered import Run, gather
 
 HOSTILE = (
@@ -118,15 +130,87 @@ def test_damaged_files_are_named(tmp_path, content):
         assert name in " ".join(found.faults) and name in text_of(found.html)
 
 
-def test_a_section_that_fails_is_named(tmp_path, monkeypatch):
-    def broken(run, options):
-        raise ValueError("<b>no</b>")
+@pytest.mark.parametrize("kind", [ValueError, AttributeError, RecursionError, OSError])
+@pytest.mark.parametrize("when", ["RUN_SECTIONS", "CELL_SECTIONS", "OVERVIEW_SECTIONS"])
+def test_a_section_that_fails_is_named(tmp_path, monkeypatch, kind, when):
+    class Broken:
+        def html(self):
+            raise kind("<b>no</b>" + "x" * 9000)
 
-    monkeypatch.setattr(contents, "RUN_SECTIONS", [broken])
+    def broken(run, options):
+        return blocks.Section("Broken", "broken", [Broken()])
+
+    monkeypatch.setattr(contents, when, [broken])
     write_run(tmp_path / "a")
     found = made(tmp_path)
     assert any("<b>no</b>" in fault and "broken" in fault for fault in found.faults)
-    assert "<b>no</b>" not in found.html
+    assert "<b>no</b>" not in found.html and "x" * 1000 not in found.html
+    assert found.html.count('class="setup"') == 1
+
+
+WRONG = (None, [], {}, "x", -1, True, 10**400, math.inf, math.nan, [[None]], "9" * 5000)
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=range(len(WRONG)))
+def test_wrong_values_of_results(tmp_path, wrong, monkeypatch):
+    """Of each key of results.json: the other run is still there."""
+    write_run(tmp_path / "good")
+    results = write_run(tmp_path / "bad", upstream="other")
+    (tmp_path / "bad" / "measures.json").unlink()
+    monkeypatch.setattr(differences, "section", lambda every, options: None)
+    names = ["valid", "test", "utterances", "versions", "intervals", "folds"]
+    for name in [*names, "peak_memory_gb", "layer_weights", "lr", "seed"]:
+        text = json.dumps({**results, name: wrong})
+        (tmp_path / "bad" / "results.json").write_text(text)
+        assert 'id="run-superb-ks-fbank' in made(tmp_path).html, name
+
+
+@pytest.mark.parametrize("wrong", [None, [1], "9" * 5000, {"a": [None]}])
+def test_wrong_values_of_a_table(tmp_path, wrong, monkeypatch):
+    for name in ("RUN_SECTIONS", "CELL_SECTIONS", "OVERVIEW_SECTIONS"):
+        monkeypatch.setattr(contents, name, [])
+    monkeypatch.setattr(differences, "section", lambda every, options: None)
+    table = write_benchmark(tmp_path)
+    for path in tmp_path.rglob("measures.json"):
+        path.unlink()
+    row = table["rows"][0]
+    cell = row["cells"]["KS"]
+    places = [(row, "without"), (row, "about"), (row["about"], "upstream")]
+    places += [(row["about"], "amount"), (row, "published"), (table, "rankings")]
+    places += [(cell, name) for name in ("state", "noisy", "metrics", "runs")]
+    places += [(cell["metrics"]["accuracy"], "mean")]
+    places += [(cell["runs"][0], name) for name in ("folder", "state", "s3prl_sb")]
+    for place, key in places:
+        kept, place[key] = place[key], wrong
+        (tmp_path / "table.json").write_text(json.dumps(table))
+        assert made(tmp_path).html.count('class="setup"') >= 3, key
+        progress.scan([str(tmp_path)])
+        place[key] = kept
+
+
+def test_pipes_and_devices_are_left_alone(tmp_path, capsys):
+    """Whoever opens them waits for ever."""
+    write_run(tmp_path / "a")
+    (tmp_path / "b").mkdir()
+    for name in ("a/table.json", "b/results.json", "a/lr_search.json", "a/layers.json"):
+        os.mkfifo(tmp_path / name)
+    for name in ("measures.json", "predictions.csv", "train_log.txt"):
+        (tmp_path / "a" / name).unlink()
+        os.mkfifo(tmp_path / "a" / name)
+    assert made(tmp_path).html.count('class="setup"') == 1
+    assert [job.state for job in progress.scan([str(tmp_path)]).jobs] == ["done"]
+    words = ["report", str(tmp_path / "a"), "--output"]
+    assert main([*words, str(tmp_path / "b" / "results.json")]) == 1
+    assert main([*words, os.devnull]) == 1
+    assert capsys.readouterr().err.count("is no report") == 2
+
+
+def test_names_that_are_not_unicode(tmp_path):
+    write_run(tmp_path / "a", upstream="half")
+    path = tmp_path / "a" / "results.json"
+    path.write_text(path.read_text().replace("half", "half \\ud800"))
+    os.rename(tmp_path / "a", os.fsencode(tmp_path) + b"/\xff")
+    assert "half \\ud800" in text_of(made(tmp_path).html.encode().decode())
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
@@ -176,6 +260,18 @@ def test_size(tmp_path, count, monkeypatch):
     kept = len(re.findall("x{80000}", found))
     assert kept + sum(map(int, left_out)) == count and kept > 35
     assert ("Some charts were left out" in text_of(found)) == (count == 200)
+
+
+def test_size_of_facts(tmp_path, monkeypatch):
+    """Long values count too, in the bytes that they have."""
+    for name in ("CELL_SECTIONS", "OVERVIEW_SECTIONS", "RUN_SECTIONS"):
+        monkeypatch.setattr(contents, name, [])
+    for i in range(5):
+        write_run(tmp_path / str(i), versions={"v": "é" * 500_000}, lr=i)
+    found = made(tmp_path)
+    assert len(found.html.encode()) < 5_000_000
+    assert "Metrics, settings and costs (2)" in text_of(found.html)
+    assert found.html.count('class="setup"') == 5
 
 
 def test_nothing_runs_but_the_scripts_of_the_page(tmp_path):

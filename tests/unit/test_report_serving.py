@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 
@@ -136,3 +138,36 @@ def test_ends_with_ctrl_c(tmp_path):
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 0 and errors.strip() == "Ended."
+
+
+def test_a_slow_reader_gets_the_whole_page(monkeypatch):
+    """The time limit is of a part of the page, not of all of it."""
+    follower = serving.Follower([])
+    follower.page = b"x" * 30_000_000
+    monkeypatch.setattr(serving.Handler, "timeout", 0.5)
+    server = serving.make_server(follower, "127.0.0.1", 0)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    with socket.create_connection(server.server_address[:2]) as reader:
+        reader.sendall(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        count, start = 0, time.monotonic()
+        while part := reader.recv(1 << 20):
+            count += len(part)
+            if time.monotonic() - start < 1.5:
+                time.sleep(0.2)
+    server.shutdown()
+    server.server_close()
+    assert count > len(follower.page)
+
+
+def test_faults_stay_on_the_page(tmp_path):
+    """Also where a section is not made again."""
+    write_run(tmp_path / "a")
+    (tmp_path / "a" / "train_log.txt").write_text("epoch: 1, steps: x")
+    (tmp_path / "a" / "predictions.csv").write_text('id,label,prediction\n"a')
+    follower = serving.Follower([str(tmp_path)])
+    follower.look()
+    assert b"predictions.csv" in follower.page
+    write_run(tmp_path / "b", upstream="b")
+    follower.look()
+    assert follower.page.count(b'class="setup"') == 2
+    assert b"predictions.csv" in follower.page

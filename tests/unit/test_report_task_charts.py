@@ -143,6 +143,16 @@ def test_term_weighted_values(tmp_path, capfd):
     assert max(row["value"] for row in values(chart)) == highest["value"]
 
 
+def test_a_search_that_found_nothing_is_told(tmp_path):
+    run = make_run(tmp_path / "run", "SUPERB/QbE", "mtwv", metrics={"mtwv": 0.0})
+    write_table(
+        run,
+        [["query", "document", "score", "true"], ["q", "d", 2, 0], ["q", "e", 1, 1]],
+    )
+    [block] = detected_terms.section(run, Options()).blocks
+    assert "is 0.0000: none" in block.text and "below -1" in block.text
+
+
 def test_a_damaged_search_is_noted(tmp_path):
     run = make_run(tmp_path / "run", "SUPERB/QbE", "mtwv")
     write_table(run, [["query", "document", "score", "true"], ["q", "d", "x", "1"]])

@@ -519,3 +519,105 @@ def test_no_run(tmp_path):
     run(tmp_path / "x", "VC", {"mcd": 7.0})
     with pytest.raises(SubmissionError, match="No run of a task of the leaderboard"):
         submit([str(tmp_path)], tmp_path / "a")
+
+
+def copied(bench, tmp_path, *tasks):
+    import shutil
+
+    for task in tasks:
+        shutil.copytree(bench / task, tmp_path / "bench" / task)
+    return tmp_path / "bench"
+
+
+DAMAGES = {
+    "a row that is cut": lambda text: text + b"short\n",
+    "words for numbers": lambda text: text + b"a,b,c,d,e,f,g,h,i,j\n",
+    "columns without names": lambda text: b"x" + text.replace(b",", b",x"),
+    "no quotes at the end": lambda text: text + b'"' + b"x" * 200_000,
+    "other ids": lambda text: text.replace(b"-0", b"x0"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_table_costs_its_task_only(damage, tmp_path, bench):
+    """Whatever a table has: an error names it, or the file is what was measured."""
+    whole = copied(bench, tmp_path, "KS", "SID", "IC", "PR", "ASV", "QbE", "SD", "SE")
+    for path in [*whole.glob("*/predictions.csv")]:
+        if path.parent.name != "KS":
+            path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    made = submit([str(whole)], tmp_path / "a")
+    assert "ks_public" in {each.entry.name for each in made.written}
+    for name, text in made.missing.items():
+        assert text == "no finished run" or "bench" in text
+    for each in made.written:
+        assert each.faults, each.entry.name
+
+
+DAMAGED_RESULTS = [
+    {"seed": []},
+    {"valid": "x"},
+    {"valid": None},
+    {"test": 5},
+    {"folds": [{"fold": 1, "folder": "fold1", "accuracy": 0.5}]},
+    {"folds": [{"fold": 1, "folder": 5, "metrics": {}}]},
+]
+
+
+@pytest.mark.parametrize("more", DAMAGED_RESULTS, ids=str)
+def test_damaged_results_cost_their_task_only(more, tmp_path, bench):
+    whole = copied(bench, tmp_path, "ER", "KS", "PR")
+    for task in ("ER", "KS"):
+        path = whole / task / "results.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **more}))
+    run(whole / "KS/other", "KS", {"accuracy": 0.5})
+    made = submit([str(whole)], tmp_path / "a")
+    names = {each.entry.name for each in made.written}
+    assert "pr_public" in names
+    assert "ks_public" in names or "bench/KS" in made.missing["ks_public"]
+    assert "er_fold1_public" in names or "bench/ER" in made.missing["er_fold1_public"]
+
+
+def test_probabilities_of_a_run_whose_results_lack_the_threshold(tmp_path, bench):
+    whole = copied(bench, tmp_path, "SD", "KS")
+    run(whole / "SD", "SD", {"der": 0.5}, highest=False)
+    made = submit([str(whole)], tmp_path / "a")
+    assert "it has no 'threshold'" in made.missing["sd_public"]
+
+
+def test_a_run_that_follows_the_protocol_comes_first(tmp_path):
+    rows = [["yes--a", "yes", "yes"]]
+    departs = {"followed": False, "differs": ["freeze false"]}
+    kinds = ((0.6, {}), (0.7, {"protocol": departs}), (0.5, {}))
+    for seed, (valid, more) in enumerate(kinds, 1):
+        folder = tmp_path / f"bench/KS/{seed}"
+        run(folder, "KS", {"accuracy": labels(folder, rows)}, valid, seed, **more)
+    (each,) = submit([str(tmp_path / "bench")], tmp_path / "a").written
+    assert each.notes == [
+        "seed 1, the best accuracy in validation (0.6000) of 2 runs, without 1 that "
+        "depart from the protocol"
+    ]
+    (each,) = submit([str(tmp_path / "bench/KS/2")], tmp_path / "a").written
+    assert each.notes == ["departs from the protocol: freeze false"]
+
+
+def test_runs_that_different_metrics_chose_do_not_compare(tmp_path, bench):
+    whole = copied(bench, tmp_path, "ASV", "PR")
+    run(whole / "ASV/2", "ASV", {"min_dcf": 0.5, "eer": 0.5}, highest=False)
+    made = submit([str(whole)], tmp_path / "a")
+    assert "chosen by eer, min_dcf, which do not compare" in made.missing["sv_public"]
+    assert [each.entry.name for each in made.written] == ["pr_public"]
+
+
+def test_a_fold_of_another_session_is_a_fault(tmp_path, bench):
+    folder = copied(bench, tmp_path, "ER") / "ER/fold3"
+    path = folder / "predictions.csv"
+    path.write_text(path.read_text().replace("Ses03", "Ses04"))
+    (each,) = submit([str(folder)], tmp_path / "a").written
+    assert "6 ids not of the test set, such as 'Ses04F_impro01_F000'" in each.faults
+
+
+def test_a_run_without_a_language_model(tmp_path):
+    texts(tmp_path / "ASR", [["1-2-0000", "A", "A"]])
+    run(tmp_path / "ASR", "ASR", {"wer": 0.0}, highest=False)
+    made = submit([str(tmp_path)], tmp_path / "a")
+    assert made.missing["asr_lm_public"].endswith("without a language model, see --lm.")
