@@ -135,7 +135,10 @@ def test_damaged_files_are_named(tmp_path, content):
         (place / name).write_bytes(content)
     found = made(tmp_path / "bench")
     assert found.html.count('class="setup"') == 4
-    for name in ("table.json", "results.json", "measures.json"):
+    names = ["table.json", "results.json"]
+    if not content.startswith(b"{"):  # else it may be the counts of an older version
+        names.append("measures.json")
+    for name in names:
         assert name in " ".join(found.faults) and name in text_of(found.html)
 
 
