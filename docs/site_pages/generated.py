@@ -23,6 +23,8 @@ FOLDER = "docs/reference"
 PACKAGE = "s3prl_sb"
 #: The first thing in every module: parsing all of them takes seconds.
 DOCSTRING = re.compile(r'r?"""(.*?)"""', re.S)
+#: A reference by a name that is short for the module where it stands.
+SHORT = re.compile(r":\w+:`(\w[^`]*)`")
 #: Lists of the READMEs outside docs; a recipe that is added is in them at once.
 READMES = {
     f"{name}.rst": f"{title}\n{'=' * len(title)}\n\n{text}\n\n"
@@ -169,7 +171,7 @@ def _parts(package, found):
     rows = [heading("Modules", "-")]
     for name in inside:
         text = DOCSTRING.match(found[name].read_text("utf-8"))[1]
-        summary = " ".join(text.split("\n\n")[0].split())
+        summary = SHORT.sub(r"``\1``", " ".join(text.split("\n\n")[0].split()))
         rows.append(f":doc:`{name.rpartition('.')[2]} <{name}>`\n    {summary}\n")
     return "\n".join(rows)
 

@@ -25,7 +25,7 @@ from s3prl_sb.metrics.classification import (
     confusion_matrix,
     macro_f1,
 )
-from s3prl_sb.metrics.contributions import Entry, of_classes
+from s3prl_sb.metrics.contributions import Entry, of_classes, of_drawn_classes
 from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.storage.csv_files import write_csv
 
@@ -93,8 +93,8 @@ class ClassificationBrain(LabelBrain):
         entries, units = self.contributions(), None
         if self.unit == SPEAKER:
             units = [self.labels[label] for label in self.true.tolist()]
-            # Speakers that are not drawn would be predicted, and so count as 0
             del entries["macro_f1"]
+            entries |= of_drawn_classes(self.predicted, self.true)
         return Measures.build(self.unit, self.ids, entries, units)
 
     def write_predictions(self):

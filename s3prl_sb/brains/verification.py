@@ -169,8 +169,8 @@ class VerificationBrain(SSLBrain):
         Returns
         -------
         scores : dict
-            "" to the scores, [trials], float64. If they are normalized, also ``cosine_``
-            to the scores before normalization.
+            "" to the scores, [trials], float64. If they are normalized, also
+            ``cosine_`` to the scores before normalization.
         labels : torch.Tensor
             [trials].
         """

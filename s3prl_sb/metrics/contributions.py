@@ -123,6 +123,33 @@ def of_classes(predicted: torch.Tensor, true: torch.Tensor) -> dict[str, Entry]:
     }
 
 
+def of_drawn_classes(predicted: torch.Tensor, true: torch.Tensor) -> dict[str, Entry]:
+    """Returns the contributions to the metrics of one label per item, where labels,
+    such as speakers, are what is drawn.
+
+    Arguments
+    ---------
+    predicted, true : torch.Tensor
+        [items], indices of the labels.
+
+    Returns
+    -------
+    dict
+        "accuracy", and "balanced_accuracy" as a ratio of sums in which each label
+        weighs 1, so that one that is drawn twice weighs 2. There is no "macro_f1":
+        labels that are not drawn would still be predicted, with an F1 score of 0.
+
+    Example
+    -------
+    >>> entries = of_drawn_classes(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]))
+    >>> entries["balanced_accuracy"]["denominators"]
+    [0.5, 0.5, 1.0]
+    """
+    right = (predicted == true).long()
+    shares = 1 / torch.bincount(true).double()[true]
+    return {"accuracy": mean(right), "balanced_accuracy": ratio(right * shares, shares)}
+
+
 def group_ratio(numerators: Numbers, denominators: Numbers, groups: Numbers) -> Entry:
     """Returns the contributions to a mean over groups of ratios of sums.
 

@@ -72,8 +72,8 @@ class Difference(NamedTuple):
     interval : Interval
         The difference, and its interval.
     opposite : float
-        Twice the share of the draws on the other side of zero, at most 1; those at zero
-        count half. It is read as a p-value.
+        Twice the share of the draws on the other side of zero, or at it, at most 1. It
+        is read as a p-value.
     """
 
     first: float
@@ -161,12 +161,12 @@ def differences(
 
 
 def _opposite(values):
-    """Returns twice the share of the smaller side of zero; zeros count half."""
+    """Returns twice the share of the draws on the rarer side of zero, or at it."""
     values = values[~np.isnan(values)]
     if not len(values):
         return np.nan
-    below, above = (float((side > 0).mean()) for side in (-values, values))
-    return 2 * min(below, above) + (1 - below - above)
+    sides = values <= 0, values >= 0
+    return min(1.0, 2 * min(float(side.mean()) for side in sides))
 
 
 def intervals_of(

@@ -341,9 +341,9 @@ def _histogram(scores, labels, threshold, of):
     }
     means = [fmean(own) for own in kinds.values()]
     summary = (
-        f"The scores of the same speaker have a mean of {means[0]:.3g}, those of "
-        f"other speakers one of {means[1]:.3g}. The dashed line, at "
-        f"{threshold:.3g}, is the threshold of the equal error rate."
+        f"The scores of the same speaker have a mean of {means[0]:.5g}, those of "
+        f"other speakers one of {means[1]:.5g}. The dashed line, at "
+        f"{threshold:.5g}, is the threshold of the equal error rate."
     )
     return Chart(plain(rows, height=200, layer=[bars, line]), f"Scores{of}", summary)
 

@@ -108,7 +108,7 @@ def _searched(run: Run) -> list[Block]:
     """Returns the scores of a search, which has a table of its own."""
     rows = run.table(TABLE) or []
     axis = main_axis(run)
-    if axis is None or run.json(FILE) is not None or not rows:
+    if axis is None or run.json(FILE) is not None or len(rows) < 2:
         return []
     points = [
         {

@@ -30,7 +30,7 @@ def blocks(text):
 
 
 def matches(expected, printed):
-    """Whether a text is what a tutorial shows, but for its ellipses and spaces."""
+    """Compares a text with what a tutorial shows, but for its ellipses and spaces."""
     words = [re.escape(part) for part in " ".join(expected.split()).split("…")]
     return bool(re.fullmatch(".*?".join(words), " ".join(printed.split())))
 

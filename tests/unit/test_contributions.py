@@ -11,8 +11,10 @@ import pytest
 import torch
 
 from s3prl_sb.brains import measuring
+from s3prl_sb.brains.classification import ClassificationBrain
 from s3prl_sb.brains.conversion import ConversionBrain
 from s3prl_sb.brains.ctc import CTCBrain
+from s3prl_sb.brains.labels import SPEAKER
 from s3prl_sb.brains.recognition_entries import contributions as of_scenes
 from s3prl_sb.brains.recognition_scores import SceneScores
 from s3prl_sb.brains.regression import RegressionBrain
@@ -23,6 +25,7 @@ from s3prl_sb.dataio.trials import Trial
 from s3prl_sb.inference.judges import Judges, WordJudge
 from s3prl_sb.metrics import classification, entities, multi_label, slots, translation
 from s3prl_sb.metrics import contributions as items
+from s3prl_sb.metrics.bootstrap import interval
 from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.metrics.query_trials import Trials
 from s3prl_sb.metrics.sound_events import event_counts, event_measures, segment_counts
@@ -41,6 +44,24 @@ def values(entries, ids):
 
 def close(expected):
     return pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_classes_that_are_drawn_count_as_often(seed):
+    """A speaker drawn twice is two speakers, also in the balanced accuracy."""
+    generator = torch.Generator().manual_seed(seed)
+    true = torch.randint(0, 6, (60,), generator=generator)
+    predicted = true.where(torch.rand(60, generator=generator) < 0.6, true.roll(1))
+    brain = SimpleNamespace(ids=names(60), true=true, predicted=predicted)
+    brain.unit, brain.labels = SPEAKER, list("abcdef")
+    brain.contributions = lambda: ClassificationBrain.contributions(brain)
+    measures = ClassificationBrain.measures(brain)
+    assert measures.names == ["accuracy", "balanced_accuracy"]
+    wanted = classification.balanced_accuracy(predicted, true)
+    assert measures.value("balanced_accuracy") == close(wanted)
+    accuracies = [float((predicted == true)[true == n].double().mean()) for n in range(6)]
+    expected = interval(accuracies)  # the mean over speakers, of drawn ones
+    assert tuple(measures.interval("balanced_accuracy")) == close(tuple(expected))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
