@@ -20,6 +20,7 @@ from s3prl_sb.terminal.messages import few, near
 HEADER = ("metric", "A", "B", "B - A", "interval", "p", "better")
 SIDES = ("A", "B")
 WIDTH = 100  # characters in a line, except on a terminal
+FEW = 20  # units below which an interval is too narrow
 VARIANTS = 3  # different predictions of a side that are aligned
 
 
@@ -127,7 +128,7 @@ class Shown:
         parts = [self._head(), columns.as_text(self._cells())]
         if len(settings := self._settings()) > 1:
             parts.append("Settings that differ\n" + columns.as_text(settings))
-        if self.by_item and self.top:
+        if self._largest():
             title = f"{self._items(2)} that differ most in {self.by_item}"
             parts.append("\n".join([title.capitalize(), *self._changes(width)]))
         parts.append("\n".join(self._notes()))
@@ -140,7 +141,7 @@ class Shown:
         parts.append(columns.as_markdown(self._cells(), right=right))
         if len(settings := self._settings()) > 1:
             parts.append(columns.as_markdown(settings))
-        if self.by_item and self.top:
+        if self._largest():
             rows = [[self.by_item, "A", "B", "reference", "A", "B"]]
             for change in self._largest():
                 texts = self._texts(change.item)
@@ -208,7 +209,10 @@ class Shown:
         return [[columns.visible(cell) for cell in row] for row in rows]
 
     def _largest(self):
-        return self.comparison.changes[self.by_item][: self.top]
+        if not self.by_item:
+            return []
+        changes = self.comparison.changes[self.by_item][: self.top]
+        return [each for each in changes if each.change]
 
     def _values(self, change):
         scale, digits, unit = shown_as(self.sides[0].task, self.by_item)
@@ -257,6 +261,11 @@ class Shown:
                 "conditions, as results.json says."
             )
         units = _plural(comparison.unit, 2)
+        if comparison.units < FEW:
+            count = f"{comparison.units} {_plural(comparison.unit, comparison.units)}"
+            notes.append(
+                f"Only {count}: interval and p are rough, and mostly too optimistic."
+            )
         return [
             *notes,
             f"Interval: paired bootstrap over {units}, {comparison.resamples} draws. "

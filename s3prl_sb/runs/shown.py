@@ -12,7 +12,7 @@ COMPUTES = False
 
 #: Words in the names of metrics that say which values are better.
 SCORES = set("accuracy recall precision f1 auc bleu mtwv atwv twv lcc srcc".split())
-ERRORS = {"wer", "per", "cer", "eer", "der", "error", "mse", "loss"}
+ERRORS = set("wer per cer eer der error mse loss dcf acceptance rejection".split())
 
 
 def shown_as(task, key):

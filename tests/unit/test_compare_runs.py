@@ -17,6 +17,7 @@ from s3prl_sb.commands.aligned_texts import rows_of
 from s3prl_sb.metrics.measures import Measures, intervals_of
 from s3prl_sb.metrics.transcription import edits
 from s3prl_sb.runs.comparing import compare
+from s3prl_sb.runs.shown import is_higher_better
 from s3prl_sb.runs.sides import settings_apart, side_of
 from s3prl_sb.storage.csv_files import write_csv
 
@@ -131,6 +132,34 @@ def test_the_text(runs, said):
     assert ["A", "1", "–", "·", "·", "the", "·", "home"] in lines
     assert ["A", "2", *"·····"] in lines and ["B", *"·····"] in lines
     assert "not about other seeds" in text
+    assert "Only 4 utterances" in text  # too few for an interval
+
+
+def test_a_run_beside_itself(runs, said):
+    text = said(runs[0], runs[0])
+    row = next(line for line in text.splitlines() if line.startswith("wer %"))
+    assert "[0.00, 0.00]" in row and row.split()[-2:] == ["1", "neither"]
+    assert "differ most" not in text and "reference" not in text
+    assert "reference" not in said(runs[0], runs[0], "--format", "markdown")
+
+
+def test_sides_that_are_swapped(runs, said):
+    one, other = (
+        json.loads(said(*sides, "--format", "json"))["metrics"]["wer"]
+        for sides in (runs, runs[::-1])
+    )
+    assert one["A"] == other["B"] and one["p"] == other["p"]
+    ends = [one["low"], one["high"], one["difference"]]
+    wanted = [-other["high"], -other["low"], -other["difference"]]
+    assert ends == pytest.approx(wanted, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "metric", ["min_dcf", "cosine_min_dcf", "false_acceptance", "false_rejection"]
+)
+def test_errors_of_verification_are_better_where_they_are_lower(metric):
+    run = {"task": "SUPERB/ASV", "chosen_by": {"metric": "eer", "highest": False}}
+    assert is_higher_better(run, metric) is False
 
 
 def test_the_other_forms(runs, said):

@@ -276,10 +276,12 @@ def test_size_of_facts(tmp_path, monkeypatch):
     for name in ("CELL_SECTIONS", "OVERVIEW_SECTIONS", "RUN_SECTIONS"):
         monkeypatch.setattr(contents, name, [])
     for i in range(5):
-        write_run(tmp_path / str(i), versions={"v": "é" * 500_000}, lr=i)
+        write_run(tmp_path / str(i), versions={"v": "é" * 30_000}, lr=i)
+    full = making.BASE + len(page.vega()) + 200_000
+    monkeypatch.setattr(making, "FULL", full)
     found = made(tmp_path)
-    assert len(found.html.encode()) < 5_000_000
-    assert "Metrics, settings and costs (2)" in text_of(found.html)
+    assert len(found.html.encode()) < full
+    assert re.search(r"Metrics, settings and costs \([1-4]\)", text_of(found.html))
     assert found.html.count('class="setup"') == 5
 
 
@@ -384,3 +386,29 @@ def test_tables_of_a_run(tmp_path):
     (tmp_path / "a" / "b.csv").write_text('id\n"a')
     assert run.table("b.csv") is None and "b.csv" in run.notes[0]
     assert run.json("results.json")["seed"] == 1986
+
+
+def test_few_large_tables_are_in_memory(tmp_path):
+    for name in "abc":
+        write_run(tmp_path / name, upstream=name)
+    runs = gather([str(tmp_path)], pytest.fail)
+    size = (tmp_path / "a" / "predictions.csv").stat().st_size
+    runs[0].shelf.most = 2.5 * size
+    rows = [run.table("predictions.csv") for run in runs]
+    again = [run.table("predictions.csv") for run in reversed(runs)][::-1]
+    assert again == rows and [a is b for a, b in zip(again, rows)] == [0, 1, 1]
+
+
+def test_a_folder_that_vanishes(tmp_path, monkeypatch):
+    """As those of checkpoints do while a benchmark runs."""
+    write_run(tmp_path / "a")
+    (tmp_path / "a" / "gone").mkdir()
+    real = os.scandir
+
+    def scandir(path="."):
+        if os.path.basename(path) == "gone":
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert made(tmp_path).faults == []
