@@ -165,7 +165,7 @@ WRONG = (None, [], {}, "x", -1, True, 10**400, math.inf, math.nan, [[None]], "9"
 
 @pytest.mark.parametrize("wrong", WRONG, ids=range(len(WRONG)))
 def test_wrong_values_of_results(tmp_path, wrong, monkeypatch):
-    """Of each key of results.json: the other run is still there."""
+    """Each key of results.json may be wrong: the other run is still there."""
     write_run(tmp_path / "good")
     results = write_run(tmp_path / "bad", upstream="other")
     (tmp_path / "bad" / "measures.json").unlink()
@@ -201,7 +201,7 @@ def test_wrong_values_of_a_table(tmp_path, wrong, monkeypatch):
 
 
 def test_pipes_and_devices_are_left_alone(tmp_path, capsys):
-    """Whoever opens them waits for ever."""
+    """A reader of them waits for ever."""
     write_run(tmp_path / "a")
     (tmp_path / "b").mkdir()
     for name in ("a/table.json", "b/results.json", "a/lr_search.json", "a/layers.json"):
