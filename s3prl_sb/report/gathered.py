@@ -40,7 +40,7 @@ class Shelf:
         Arguments
         ---------
         held : dict
-            What holds the table.
+            Dict that holds the table.
         key : object
             Its key there.
         size : int
