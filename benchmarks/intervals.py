@@ -35,7 +35,8 @@ from sklearn.metrics import f1_score, roc_curve
 
 BETA = 1 / 100 * (1 / 0.0008 - 1)  # weight of false alarms in QUESST 2014
 DEFAULT = -10  # score of pairs that were not searched, as SUPERB has it
-ROUNDED = {"mtwv": 0.02, "mtwv_searched": 0.02}  # differences in widths of the interval
+#: Differences in widths of the interval, of metrics whose files are rounded.
+ROUNDED = {"mtwv": 0.05, "mtwv_searched": 0.05, "frame_accuracy": 0.01}
 
 
 # ------------------------------------------------------------ a test, by its files
