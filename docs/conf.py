@@ -65,4 +65,5 @@ html_additional_pages = {"index": "to_readme.html"}
 templates_path = ["site_pages"]
 html_copy_source = False
 html_show_sphinx = False
+html_show_search_summary = False  # it fetches pages, which file:// does not allow
 html_theme_options = {"navigation_with_keys": True}

@@ -335,11 +335,15 @@ def unique(names: Iterable[str]) -> list[str]:
     ['a b', 'a b (2)', 'b a']
     """
     counts: collections.Counter = collections.Counter()
-    result = []
+    result: dict[str, None] = {}
     for name in names:
         counts[name] += 1
-        result.append(name if counts[name] == 1 else f"{name} ({counts[name]})")
-    return result
+        own = name
+        while own in result:  # another one may be named "a (2)"
+            own = f"{name} ({counts[name]})"
+            counts[name] += own in result
+        result[own] = None
+    return list(result)
 
 
 def _cohort(records, hparams):

@@ -69,7 +69,7 @@ def _course(rows: list[dict]) -> Chart:
                 "field": "step",
                 "type": "quantitative",
                 "title": "updates",
-                "axis": {"tickMinStep": 1},
+                "axis": {"tickMinStep": 1, "tickCount": 8},
             },
             "y": {
                 "field": "value",
@@ -163,7 +163,7 @@ def _use(books: dict[str, list[float]], step: Any, options: Options) -> Chart:
                 "type": "quantitative",
                 "title": "code, the most frequent one first",
                 "scale": {"zero": False},
-                "axis": {"tickMinStep": 1},
+                "axis": {"tickMinStep": 1, "tickCount": 8},
             },
             "y": {
                 "field": "share",

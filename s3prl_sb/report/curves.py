@@ -195,8 +195,15 @@ def _of_measure(series, axis, marks, rows):
     last = f"{axis.opening} at the end: {text}."
     if len(series) == 1:
         last = f"{axis.opening} ends at {axis.words_on(rows[-1]['value'])}."
-    best = [f"{axis.words_on(m['value'])} at update {m['step']}" for m in marks[:6]]
-    kept = f" The checkpoint that was tested has {', '.join(best)}." if best else ""
+    of = [f" ({mark['run']})" if len(series) > 1 else "" for mark in marks[:6]]
+    best = [
+        f"{axis.words_on(mark['value'])} at update {mark['step']}{name}"
+        for mark, name in zip(marks, of)
+    ]
+    tested = "checkpoint that was tested has"
+    if len(best) > 1:
+        tested = "checkpoints that were tested have"
+    kept = f" The {tested} {', '.join(best)}." if best else ""
     return last + kept
 
 
@@ -207,7 +214,7 @@ def _lines(rows, axis, fields):
             "field": "step",
             "type": "quantitative",
             "title": "updates",
-            "axis": {"tickMinStep": 1},
+            "axis": {"tickMinStep": 1, "tickCount": 8},
         },
         "y": {
             "field": "value",

@@ -14,6 +14,7 @@ from s3prl_sb.benchmark.row_names import PART
 from s3prl_sb.errors import UserError
 from s3prl_sb.metrics.measure_intervals import Difference
 from s3prl_sb.report.alignment import Compared, Legend
+from s3prl_sb.report.axes import named
 from s3prl_sb.report.blocks import (
     Block,
     Cell,
@@ -255,7 +256,7 @@ def _changed(pair: Pair, options: Options) -> Block | None:
     ]
     run = pair.first.runs[0]
     is_text = any("reference" in row for row in _rows(sides[0], changes))
-    title = f"Where {names[0]} and {names[1]} differ most in {name}"
+    title = f"Where {names[0]} and {names[1]} differ most in {named(name)}"
     if not is_text:
         return Group(title, [_labels(changes, names, sides)])
     blocks: list[Block] = [Legend()]

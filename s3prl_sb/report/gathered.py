@@ -8,6 +8,7 @@ Authors
 
 import csv
 import io
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,41 @@ from s3prl_sb.errors import UserError
 from s3prl_sb.runs.results import find_runs
 from s3prl_sb.storage.files import naming, read_json, read_text
 
+HELD = 50_000_000  # bytes of files whose rows are in memory: 20 times as much there
+
+
+class Shelf:
+    """Tables that the runs of a page hold in memory: the last ones read, up to a size.
+
+    Arguments
+    ---------
+    most : int
+        Bytes of their files.
+    """
+
+    def __init__(self, most: int = HELD):
+        self.most, self.size = most, 0
+        self._places: deque[tuple[dict, Any, int]] = deque()
+
+    def put(self, held: dict, key: Any, size: int) -> None:
+        """Takes note of a table; removes older ones for which there is no room.
+
+        Arguments
+        ---------
+        held : dict
+            What holds the table.
+        key : object
+            Its key there.
+        size : int
+            Bytes of its file.
+        """
+        self._places.append((held, key, size))
+        self.size += size
+        while self.size > self.most and len(self._places) > 1:
+            held, key, size = self._places.popleft()
+            held.pop(key, None)
+            self.size -= size
+
 
 class Run:
     """A finished run.
@@ -25,6 +61,8 @@ class Run:
     ---------
     results : dict
         Content of its results.json, with ``folder``.
+    shelf : Shelf, optional
+        Shelf for its tables, which the runs of a page share.
 
     Example
     -------
@@ -33,8 +71,9 @@ class Run:
     ('SUPERB/KS · fbank', None, [])
     """
 
-    def __init__(self, results: dict):
+    def __init__(self, results: dict, shelf: Shelf | None = None):
         self.results = results
+        self.shelf = shelf or Shelf()
         self.folder = Path(results["folder"])
         self.task: str = results.get("task") or ""
         self.upstream: str = results.get("upstream") or ""
@@ -72,7 +111,12 @@ class Run:
         list of dict or None
             None if there is no such file, or it cannot be read.
         """
-        return self.once(name, _csv_rows)
+        is_new = (name, _csv_rows) not in self._read
+        rows = self.once(name, _csv_rows)
+        if is_new and rows:
+            size = (self.folder / name).stat().st_size
+            self.shelf.put(self._read, (name, _csv_rows), size)
+        return rows
 
     def json(self, name: str) -> Any:
         """Returns the content of a JSON file that the run left.
@@ -153,7 +197,8 @@ def gather(folders: Sequence[str], failed: Callable[[Exception], None]) -> list[
     -------
     list of Run
     """
-    return [Run(results) for results in find_runs(folders, failed)]
+    shelf = Shelf()
+    return [Run(results, shelf) for results in find_runs(folders, failed)]
 
 
 def _csv_rows(path):

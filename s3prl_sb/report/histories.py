@@ -57,7 +57,8 @@ def parts_of(run: Run) -> list[str]:
     ['fold1']
     """
     folds = run.results.get("folds")
-    names = [fold.get("folder") for fold in folds or () if isinstance(fold, dict)]
+    folds = folds if isinstance(folds, list) else ()
+    names = [fold.get("folder") for fold in folds if isinstance(fold, dict)]
     # A damaged file may not lead out of the run's folder.
     inside = [n for n in names if isinstance(n, str) and PurePosixPath(n).name == n]
     return [name for name in inside if name not in ("", "..")] or [""]

@@ -4,6 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,8 @@ def overview(runs: Sequence[Run], options: Options) -> Section | None:
 
 def _folders(folders: Iterable[str]) -> list[Path]:
     """Returns the folders with probes of all layers; parts of one count with it."""
-    found = sorted(path.parent for f in folders for path in Path(f).rglob(FILE))
+    walks = (walk for folder in folders for walk in os.walk(folder))  # some may vanish
+    found = sorted(Path(place) for place, _, files in walks if FILE in files)
     return [folder for folder in found if folder.parent not in found]
 
 

@@ -167,7 +167,10 @@ def _best(rows, columns):
 
 
 def _values(cell, metric):
-    return ((cell or {}).get("metrics") or {}).get(metric.key)
+    """Returns what the table shows of a metric: nothing before all seeds are done."""
+    if (cell or {}).get("state") != "done":
+        return None
+    return (cell.get("metrics") or {}).get(metric.key)
 
 
 def _number(setup, metric, text, best):

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from s3prl_sb.report import histories
 from s3prl_sb.report.example_kinds import Keys, Kind, Row, kind_of, title
 from s3prl_sb.report.gathered import Run
 from s3prl_sb.runs.suite_tasks import metrics_of
@@ -94,12 +95,13 @@ def main_metrics(run: Run) -> list[str]:
 
 def parts_of(run: Run) -> list[Run]:
     """Returns the folds that a run is a summary of, or the run itself."""
-    folds = run.results.get("folds") or ()
+    parts = histories.parts_of(run)
+    if parts == [""]:
+        return [run]
     return [
-        Run({**run.results, "folds": None, "folder": str(run.folder / each["folder"])})
-        for each in folds
-        if isinstance(each, dict) and isinstance(each.get("folder"), str)
-    ] or [run]
+        Run({**run.results, "folds": None, "folder": str(run.folder / part)})
+        for part in parts
+    ]
 
 
 def worst(run: Run, most: int) -> Worst | None:

@@ -211,7 +211,12 @@ def _courses(courses, axis, rows, options, of):
         "legend": LINES,
     }
     encoding = {
-        "x": {"field": "step", "type": "quantitative", "title": "updates"},
+        "x": {
+            "field": "step",
+            "type": "quantitative",
+            "title": "updates",
+            "axis": {"tickMinStep": 1, "tickCount": 8},
+        },
         "y": {
             "field": "value",
             "type": "quantitative",

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from s3prl_sb.benchmark import table as benchmark_table
 from s3prl_sb.errors import UserError
+from s3prl_sb.report.axes import named
 from s3prl_sb.report.escaping import slug
 from s3prl_sb.report.gathered import Run
 from s3prl_sb.runs.results import differences, goodness, main_metrics
@@ -55,12 +56,12 @@ class Score(NamedTuple):
         Example
         -------
         >>> Score("wer", 4.2, 0.12, (3.9, 4.61), 2, "%").text()
-        'wer 4.20 ± 0.12 % [3.90, 4.61]'
+        'WER 4.20 ± 0.12 % [3.90, 4.61]'
         """
         spread = "" if self.spread is None else f" ± {self.spread:.{self.digits}f}"
         unit = f" {self.unit}" if self.unit else ""
         ends = f" {self.ends()}" if self.interval else ""
-        return f"{self.name} {self.mean:.{self.digits}f}{spread}{unit}{ends}"
+        return f"{named(self.name)} {self.mean:.{self.digits}f}{spread}{unit}{ends}"
 
     def ends(self) -> str:
         """Returns the interval, or an empty text."""
@@ -96,7 +97,7 @@ class Setup:
         cell: dict | None = None,
     ):
         self.task, self.upstream, self.name = task, upstream, name
-        self.runs, self.cell = list(runs), cell
+        self.runs, self.cell = sorted(runs, key=_seed), cell
         self.key = ""  # anchor, unique in its page
 
     @functools.cached_property
@@ -118,6 +119,11 @@ class Setup:
             mean = statistics.fmean(values)
             scores.append(Score(name, mean, spread, scaled, digits, unit))
         return scores
+
+
+def _seed(run):
+    seed = run.results.get("seed")
+    return seed if isinstance(seed, int) else float("inf")
 
 
 def scale_of(task: str, name: str) -> float:

@@ -38,6 +38,10 @@ PIPELINES = {
 }
 #: Metrics that the hub has under another name.
 METRICS = {"macro_f1": "f1", "f1": "f1", "wer_lm": "wer"}
+#: Facts of the front matter that not every card has: an earlier export had them.
+STALE = {"base_model", "metrics", "model-index"}
+#: Keys of the front matter that say one thing together.
+LICENCE = {"license", "license_name", "license_link"}
 HUB_ID = re.compile(r"(?:https://huggingface\.co/)?([\w.-]+/[\w.-]+)(?:/resolve/.*)?")
 CITATION = """```bibtex
 @inproceedings{yang21c_interspeech,
@@ -185,7 +189,9 @@ def card(export: Export, own: str | None = None) -> str:
     """
     meta, body = front_matter(export), facts(export)
     kept, text = _split(own or "")
-    mine = {key: value for key, value in kept.items() if key not in meta}
+    facts_of_ours = set(meta) | (STALE if BEGIN in text else set())
+    facts_of_ours |= LICENCE if "license" in meta else set()
+    mine = {key: value for key, value in kept.items() if key not in facts_of_ours}
     if "tags" in kept and isinstance(kept["tags"], list):
         meta["tags"] = list(dict.fromkeys([*meta["tags"], *kept["tags"]]))
     begin, end = text.find(BEGIN), text.find(END)
@@ -310,11 +316,15 @@ def _metrics(results):
     """Yields the name, the value and the interval of each finite metric."""
     intervals = (results.get("intervals") or {}).get("metrics") or {}
     for name, value in (results.get("metrics") or {}).items():
-        if isinstance(value, int | float) and math.isfinite(value):
+        if _is_finite(value):
             bounds = intervals.get(name)
             is_pair = isinstance(bounds, list) and len(bounds) == 2
-            whole = is_pair and all(isinstance(x, int | float) for x in bounds)
+            whole = is_pair and all(map(_is_finite, bounds))
             yield printable(name), value, bounds if whole else None
+
+
+def _is_finite(value):
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _data(results):

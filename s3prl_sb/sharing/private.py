@@ -1,14 +1,15 @@
 """Private facts in files that leave this machine: folders, its name, keys.
 
 Facts about a run have paths of data and of outputs. They are replaced by the last name
-of the path. Files that cannot be rewritten, such as weights or own code, are searched,
-and refused if they hold one.
+of the path, or by an ellipsis if that is the user's. Files that cannot be rewritten,
+such as weights or own code, are searched, and refused if they hold one.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
 import mmap
+import os
 import re
 import socket
 from collections.abc import Iterable, Mapping
@@ -19,16 +20,26 @@ from s3prl_sb.errors import UserError, printable, without_secrets
 
 #: A text that is a path from the root, from a home folder, of Windows, or of a share.
 PATH = re.compile(r"(?:file:/{2,3})?(?:/|~[\w.-]*/|[A-Za-z]:[\\/]|\\\\)[^\n]+")
-#: A path of two folders at least in a longer text, up to a blank or a quote.
+#: A path of two folders at least in a longer text: in quotes, or up to a blank.
+QUOTED = re.compile(
+    r"(?<!\w)(['\"])((?:file://)?(?:~[\w.-]*|[A-Za-z]:)?[\\/][^'\"\n]*[\\/][^'\"\n]*)\1"
+)
 INSIDE = re.compile(
     r"(?<![\w/.~])(?:file://)?(?:~[\w.-]*|[A-Za-z]:)?[\\/][^\s'\"<>|,;(){}\[\]\\/]+"
     r"[\\/][^\s'\"<>|,;(){}\[\]]*"
 )
-#: Keys of services, and private keys.
-KEYS = re.compile(
-    rb"\bhf_[A-Za-z0-9]{30,}|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}"
-    rb"|\bsk-[A-Za-z0-9_-]{40,}|-----BEGIN [A-Z ]*PRIVATE KEY"
-)
+#: What keys of services and private keys begin with, and how they go on.
+KEYS = {
+    b"hf_": rb"[A-Za-z0-9]{30}",
+    b"AKIA": rb"[0-9A-Z]{16}\b",
+    b"AIza": rb"[A-Za-z0-9_-]{35}",
+    b"gh": rb"[pousr]_[A-Za-z0-9]{36}",
+    b"github_pat_": rb"[A-Za-z0-9_]{30}",
+    b"glpat-": rb"[A-Za-z0-9_-]{20}",
+    b"sk-": rb"[A-Za-z0-9_-]{40}",
+    b"xox": rb"[abprs]-[A-Za-z0-9-]{20}",
+    b"-----BEGIN ": rb"[A-Z ]*PRIVATE KEY",
+}
 #: Shortest folder that is searched in weights: shorter ones occur by chance.
 SHORTEST = 8
 HIDDEN = "…"
@@ -81,6 +92,8 @@ class Private:
         is_odd = len(host) > 3 and re.search(r"[\d.-]", host)
         self.host = re.compile(rf"\b{re.escape(host)}\b") if is_odd else None
         self.token = token
+        #: Names of the user, as the last names of folders.
+        self.users = {Path(_home() or "/").name, os.environ.get("USER")} - {"", None}
 
     def text(self, text: str) -> str:
         """Replaces the private facts of a text.
@@ -97,12 +110,21 @@ class Private:
         """
         text = without_secrets(text)
         if PATH.fullmatch(text) and text.strip("/\\"):
-            return _last(text)
+            return self._last(text)
         for folder in self.folders:
             rest = r"(?:[\\/][^\s'\",:;{}\[\]()|<>]*)?(?![\w.-])"
-            text = re.sub(re.escape(folder) + rest, lambda match: _last(match[0]), text)
-        text = INSIDE.sub(lambda match: _last(match[0]), text)
+            pattern = re.escape(folder) + rest
+            text = re.sub(pattern, lambda match: self._last(match[0]), text)
+        text = QUOTED.sub(lambda m: f"{m[1]}{self._last(m[2])}{m[1]}", text)
+        text = INSIDE.sub(lambda match: self._last(match[0]), text)
+        for user in self.users:
+            text = re.sub(rf"(?<![\w.-]){re.escape(user)}(?=@)", HIDDEN, text)
         return self.host.sub(HIDDEN, text) if self.host else text
+
+    def _last(self, path):
+        """Returns the last name of a path, unless it is that of the user."""
+        name = re.split(r"[\\/]", path.rstrip("/\\"))[-1]
+        return HIDDEN if not name or name.removeprefix("~") in self.users else name
 
     def scrubbed(self, value: Any) -> Any:
         """Replaces the private facts in a value of JSON.
@@ -120,7 +142,7 @@ class Private:
         known = paths_in(value)
         whole = Private.__new__(Private)
         whole.folders = sorted({*self.folders, *known}, key=len, reverse=True)
-        whole.host, whole.token = self.host, self.token
+        whole.host, whole.token, whole.users = self.host, self.token, self.users
         return whole._scrubbed(value)
 
     def _scrubbed(self, value):
@@ -161,17 +183,23 @@ class Private:
 
     def _check(self, name, data):
         is_text = b"\0" not in data[: 1 << 16]
-        if match := KEYS.search(data):
-            raise self._error(name, data, match.start(), is_text, "a key of a service")
+        for start, rest in KEYS.items():
+            for place in _places(data, start):
+                is_start = place == 0 or not data[place - 1 : place].isalnum()
+                end = place + len(start)
+                if is_start and re.match(rest, data[end : end + 99]):
+                    raise self._error(name, data, place, is_text, "a key of a service")
         if self.token and (place := data.find(self.token.encode())) >= 0:
             raise self._error(name, data, place, is_text, "your token of the hub")
         for folder in self.folders:
             if not is_text and len(folder) < SHORTEST:
                 continue
-            pattern = rb"(?<![\w.-])" + re.escape(folder.encode()) + rb"(?![\w.-])"
-            if match := re.search(pattern, data):
+            for place in _places(data, folder.encode()):
+                # In a pickle any byte may stand before and after a text.
+                if is_text and not _is_whole(data, place, len(folder.encode())):
+                    continue
                 what = f"'{printable(folder)}', a folder of this machine"
-                raise self._error(name, data, match.start(), is_text, what)
+                raise self._error(name, data, place, is_text, what)
 
     @staticmethod
     def _error(name, data, place, is_text, what):
@@ -209,15 +237,26 @@ def paths_in(value: Any) -> list[str]:
     return sorted(text for text in found if len(Path(text).parts) > 2)
 
 
+def _places(data, text):
+    """Yields where a text is in data; much faster than a pattern in long ones."""
+    place = data.find(text)
+    while place >= 0:
+        yield place
+        place = data.find(text, place + 1)
+
+
+def _is_whole(data, place, length):
+    """Returns whether a folder in a text is not a part of a longer name."""
+    end = place + length
+    around = data[max(place - 1, 0) : place], data[end : end + 1]
+    return not any(re.match(rb"[\w.-]", each) for each in around)
+
+
 def _home():
     try:
         return str(Path.home())
     except RuntimeError:
         return None
-
-
-def _last(path):
-    return re.split(r"[\\/]", path.rstrip("/\\"))[-1] or HIDDEN
 
 
 def _texts(value):

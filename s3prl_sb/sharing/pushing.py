@@ -8,6 +8,7 @@ Authors
 """
 
 import contextlib
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ from s3prl_sb.sharing import licences, model_card
 from s3prl_sb.sharing.contents import CARD, RESULTS, contents_of
 from s3prl_sb.sharing.private import Private, paths_in
 from s3prl_sb.storage import checksums, hub
-from s3prl_sb.storage.files import read_json, read_text, read_yaml
+from s3prl_sb.storage.files import naming, read_json, read_text, read_yaml
 from s3prl_sb.terminal import quantities
 from s3prl_sb.terminal.messages import few
 
@@ -126,10 +127,12 @@ def prepared(
         code = [file for file in files if file.endswith(".py")]
         if not code and foreign_parts(entries, folder):
             code = [SETTINGS]
-        terms = licences.terms_of(results, files)
-        stated = licences.decided(terms, licence, licence_accepted)
-        content = Private(known).scrubbed(results)
-        facts = model_card.Export(name, interface, content, terms, code, stated)
+        with naming(folder / RESULTS, "the results of a run"):
+            terms = licences.terms_of(results, files)
+            stated = licences.decided(terms, licence, licence_accepted)
+            content = Private(known).scrubbed(results)
+            facts = model_card.Export(name, interface, content, terms, code, stated)
+            model_card.card(facts)  # its faults are found before anything is sent
         yield Upload(files, facts)
 
 
@@ -199,6 +202,10 @@ def named(name: str, revision: str | None = None) -> hub.Repository:
         raise PushError(
             f"'{printable(name)}' is no name of a repository: it is owner/name, of "
             "letters, digits, '-', '_' and '.'."
+        )
+    if re.fullmatch("[0-9a-f]{40}", place.revision or ""):
+        raise PushError(
+            f"'{place.revision}' is a commit, which never changes: name a branch."
         )
     return place
 

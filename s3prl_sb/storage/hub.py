@@ -29,6 +29,7 @@ COMPUTES = False
 NAME = re.compile(
     r"([a-z0-9][\w.-]{0,95}/[a-z0-9_][\w.-]{0,95})(?:@(\w[\w./-]*))?", re.I | re.A
 )
+REVISION = re.compile(r"\w[\w./-]*", re.A)
 TOKENS = "https://huggingface.co/settings/tokens"
 #: Names of exceptions of a network; each version of the library has its own classes.
 NETWORK = {"ConnectionError", "HTTPError", "RequestException", "TimeoutError"}
@@ -76,6 +77,11 @@ def repository(text: str, revision: str | None = None) -> Repository | None:
     Repository or None
         None for any other text.
 
+    Raises
+    ------
+    HubError
+        If the revision cannot be one.
+
     Example
     -------
     >>> print(repository("anna/ks"), repository("anna/ks@v1"), repository("/data/ks"))
@@ -84,6 +90,11 @@ def repository(text: str, revision: str | None = None) -> Repository | None:
     match = NAME.fullmatch(str(text))
     if match is None or ".." in match[0]:
         return None
+    if revision and (".." in revision or not REVISION.fullmatch(revision)):
+        raise HubError(
+            f"'{printable(revision)}' is no name of a branch, a tag or a commit: it "
+            "has letters, digits, '-', '_', '.' and '/'."
+        )
     return Repository(match[1].removesuffix(".git"), revision or match[2])
 
 
@@ -214,7 +225,7 @@ def _by_code(code, kinds, place, act):
             f"{_host()} that you may read.\nIf it is private, log in with `hf auth "
             "login`, or set HF_TOKEN."
         )
-    if code == 401 or "LocalTokenNotFoundError" in kinds:
+    if code == 401 or kinds & {"LocalTokenNotFoundError", "UnicodeEncodeError"}:
         return (
             "The hub does not know who you are: log in with `hf auth login`, or set "
             f"HF_TOKEN to a token of {TOKENS}\nthat may write."

@@ -195,6 +195,7 @@ def test_speakers_of_trials():
     records = {name: {"speaker": name.upper()} for name in "abcd"}
     assert speakers_of(trials, records)["b"] == "B"
     assert unique(["x"] * 3) == ["x", "x (2)", "x (3)"]
+    assert unique(["x", "x (2)", "x", "x"]) == ["x", "x (2)", "x (3)", "x (4)"]
 
 
 @pytest.mark.parametrize("truth", [{}, {"A": 2.5, "B": 3.5, "C": 1.0}])

@@ -122,6 +122,23 @@ def test_own_text_stays():
     assert front(theirs)["license"] == "cc-by-4.0"
 
 
+def test_facts_of_an_earlier_export_go():
+    first = card(export(licence={"license": "other", "license_name": "mine"}))
+    assert front(first)["base_model"] and front(first)["model-index"]
+    bare = Export("anna/ks", "Classifier", {}, FROZEN, [], {"license": "mit"})
+    meta = front(card(bare, first))
+    assert not {"base_model", "metrics", "model-index", "license_name"} & set(meta)
+    assert meta["license"] == "mit"
+    # In a text that push did not write they are its author's.
+    assert front(card(bare, "---\nbase_model: x/y\n---\n"))["base_model"] == "x/y"
+
+
+@pytest.mark.parametrize("bounds", [[float("nan"), 1], [0, float("inf")], ["a", 1], 3])
+def test_bounds_that_are_none(bounds):
+    text = card(export(intervals={"metrics": {"accuracy": bounds}}))
+    assert "| accuracy | 90.00 % | – |" in text and "interval_95" not in text
+
+
 @pytest.mark.parametrize("text", ["---\n[a: b\n---\n", "---\n- a\n---\n"])
 def test_front_matter_that_is_none(text):
     with pytest.raises(CardError, match="front matter"):

@@ -1,5 +1,7 @@
 """Private facts in texts about a run, and in files that cannot be rewritten."""
 
+import pickle
+
 import pytest
 
 from s3prl_sb.sharing.private import Private, PrivateError, paths_in
@@ -23,7 +25,10 @@ def private(monkeypatch, tmp_path):
         ("\\\\server\\share\\x", "x"),
         ("/home/u/mine.yaml:tiny", "mine.yaml:tiny"),
         ("no '/srv/Anna M/runs/x'", "no 'x'"),
-        ("at /home/Anna M", "at Anna M"),
+        ("at /home/Anna M", "at …"),
+        ("/scratch/Anna M/", "…"),
+        ("Anna M@lab-7:/home/Anna M/x", "…@…:x"),
+        ("no '/net/a b/c d/e.csv', 'x' or \"/f/g h\"", "no 'e.csv', 'x' or \"g h\""),
         ("[/data/one/a.csv, /data/two/b.csv]", "[a.csv, b.csv]"),
         ("a=/home/u/x", "a=x"),
         ("host:/export/u/x", "host:x"),
@@ -76,6 +81,7 @@ def test_a_common_word_is_no_host():
         (b"\n\nTOKEN = 'hf_secret'", "line 3, holds your token"),
         (b"hf_" + 32 * b"a", "a key of a service"),
         (b"AKIA" + 16 * b"A", "a key of a service"),
+        (b"\0key=github_pat_" + 40 * b"A", "a key of a service"),
         (b"-----BEGIN RSA PRIVATE KEY-----", "a key of a service"),
         (b"\0\1/home/Anna M/x\0", "(?s)'f' holds '/home/Anna M'.*s3prl-sb convert"),
     ],
@@ -86,6 +92,15 @@ def test_files(content, words, private, tmp_path):
     for each in (content, path):
         with pytest.raises(PrivateError, match=words):
             private.check({"f": each})
+
+
+@pytest.mark.parametrize("path", ["/home/Anna M", "/home/Anna M/" + 55 * "x"])
+@pytest.mark.parametrize("protocol", range(1, 6))
+def test_pickles(path, protocol, private):
+    """Their marks before and after a text may be letters."""
+    data = b"\0" + pickle.dumps({"data": path, "more": 1}, protocol)
+    with pytest.raises(PrivateError, match="'/home/Anna M'"):
+        private.check({"head.ckpt": data})
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_texts_are_aligned(tmp_path):
         Measures.build("utterance", ["u1"], {"wer": wer}).write(folder)
     body = "".join(str(block.html()) for block in section(tmp_path).blocks)
     assert '<dl class="compared">' in body and "<del>cat</del><ins>hat</ins>" in body
-    assert "Where a and b differ most in wer" in body
+    assert "Where a and b differ most in WER" in body
 
 
 @pytest.mark.parametrize("worst", [0, 3])

@@ -59,11 +59,20 @@ def test_a_benchmark(tmp_path):
     assert "@0.001" in words and "mean ± standard deviation over seeds" in words
     assert "96.30" in words  # the published number
     assert len(re.findall('<tr class="attached"', body)) == 2
-    assert (
-        "s3prl-sb run SUPERB/KS --upstream fbank --data_folder /data/KS --seed 1"
-        in (words)
-    )
+    options = ("--upstream fbank", "--data_folder /data/KS", "--seed 1")
+    command = "s3prl-sb run SUPERB/KS \\ " + " \\ ".join(options)
+    assert command in " ".join(words.split())
     assert "2000, the best at 1500" in words and "0.99 GB" in words
+
+
+def test_a_cell_that_lacks_a_seed_has_no_number(tmp_path):
+    table = write_benchmark(tmp_path / "bench")
+    cell = table["rows"][0]["cells"]["KS"]
+    cell["state"] = "missing"  # as the table was before its last seed
+    (tmp_path / "bench" / "table.json").write_text(json.dumps(table))
+    cells = re.findall(r"<td[^>]*><a .*?</td>", made(tmp_path / "bench").html)
+    lacks = [found for found in cells if "–" in found]
+    assert lacks and not any("best" in found or "[" in found for found in lacks)
 
 
 def test_intervals_of_one_run_and_of_seeds(tmp_path):
@@ -126,7 +135,10 @@ def test_damaged_files_are_named(tmp_path, content):
         (place / name).write_bytes(content)
     found = made(tmp_path / "bench")
     assert found.html.count('class="setup"') == 4
-    for name in ("table.json", "results.json", "measures.json"):
+    names = ["table.json", "results.json"]
+    if not content.startswith(b"{"):  # else it may be the counts of an older version
+        names.append("measures.json")
+    for name in names:
         assert name in " ".join(found.faults) and name in text_of(found.html)
 
 
@@ -153,7 +165,7 @@ WRONG = (None, [], {}, "x", -1, True, 10**400, math.inf, math.nan, [[None]], "9"
 
 @pytest.mark.parametrize("wrong", WRONG, ids=range(len(WRONG)))
 def test_wrong_values_of_results(tmp_path, wrong, monkeypatch):
-    """Of each key of results.json: the other run is still there."""
+    """A wrong value of any key leaves the other run on the page."""
     write_run(tmp_path / "good")
     results = write_run(tmp_path / "bad", upstream="other")
     (tmp_path / "bad" / "measures.json").unlink()
@@ -189,7 +201,7 @@ def test_wrong_values_of_a_table(tmp_path, wrong, monkeypatch):
 
 
 def test_pipes_and_devices_are_left_alone(tmp_path, capsys):
-    """Whoever opens them waits for ever."""
+    """A page that opened them would wait for ever."""
     write_run(tmp_path / "a")
     (tmp_path / "b").mkdir()
     for name in ("a/table.json", "b/results.json", "a/lr_search.json", "a/layers.json"):
@@ -267,10 +279,12 @@ def test_size_of_facts(tmp_path, monkeypatch):
     for name in ("CELL_SECTIONS", "OVERVIEW_SECTIONS", "RUN_SECTIONS"):
         monkeypatch.setattr(contents, name, [])
     for i in range(5):
-        write_run(tmp_path / str(i), versions={"v": "é" * 500_000}, lr=i)
+        write_run(tmp_path / str(i), versions={"v": "é" * 30_000}, lr=i)
+    full = making.BASE + len(page.vega()) + 200_000
+    monkeypatch.setattr(making, "FULL", full)
     found = made(tmp_path)
-    assert len(found.html.encode()) < 5_000_000
-    assert "Metrics, settings and costs (2)" in text_of(found.html)
+    assert len(found.html.encode()) < full
+    assert re.search(r"Metrics, settings and costs \([1-4]\)", text_of(found.html))
     assert found.html.count('class="setup"') == 5
 
 
@@ -375,3 +389,29 @@ def test_tables_of_a_run(tmp_path):
     (tmp_path / "a" / "b.csv").write_text('id\n"a')
     assert run.table("b.csv") is None and "b.csv" in run.notes[0]
     assert run.json("results.json")["seed"] == 1986
+
+
+def test_few_large_tables_are_in_memory(tmp_path):
+    for name in "abc":
+        write_run(tmp_path / name, upstream=name)
+    runs = gather([str(tmp_path)], pytest.fail)
+    size = (tmp_path / "a" / "predictions.csv").stat().st_size
+    runs[0].shelf.most = 2.5 * size
+    rows = [run.table("predictions.csv") for run in runs]
+    again = [run.table("predictions.csv") for run in reversed(runs)][::-1]
+    assert again == rows and [a is b for a, b in zip(again, rows)] == [0, 1, 1]
+
+
+def test_a_folder_that_vanishes(tmp_path, monkeypatch):
+    """As those of checkpoints do while a benchmark runs."""
+    write_run(tmp_path / "a")
+    (tmp_path / "a" / "gone").mkdir()
+    real = os.scandir
+
+    def scandir(path="."):
+        if os.path.basename(path) == "gone":
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert made(tmp_path).faults == []
