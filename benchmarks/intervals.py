@@ -35,7 +35,8 @@ from sklearn.metrics import f1_score, roc_curve
 
 BETA = 1 / 100 * (1 / 0.0008 - 1)  # weight of false alarms in QUESST 2014
 DEFAULT = -10  # score of pairs that were not searched, as SUPERB has it
-ROUNDED = {"mtwv": 0.02, "mtwv_searched": 0.02}  # differences in widths of the interval
+#: Differences in widths of the interval, of metrics whose files are rounded.
+ROUNDED = {"mtwv": 0.05, "mtwv_searched": 0.05}
 
 
 # ------------------------------------------------------------ a test, by its files
@@ -327,7 +328,9 @@ def frames(folder, names, true):
             labels = np.zeros(found.shape)
             for column, who in enumerate(sorted(true[name].labels())):
                 for segment in true[name].label_timeline(who):
-                    first, last = (round(t / shift) for t in segment)
+                    # Milliseconds first: half a frame is a tie
+                    times = (round(1000 * time) for time in segment)
+                    first, last = (round(t / round(1000 * shift, 6)) for t in times)
                     labels[first:last, column] = 1
             orders = [labels[:, o] for o in itertools.permutations(range(len(found.T)))]
             found = found.clip(1e-12, 1 - 1e-12)
