@@ -207,10 +207,7 @@ def _to_loggers(brain, results, split):
 
 
 def _intervals(each, results):
-    """Returns the intervals for a logger, unless it was written before there were any.
-
-    A run that has been tested must not end with an error of its last line.
-    """
+    """Returns the intervals for a logger, unless it is older than they are."""
     parameters = inspect.signature(each.log_results).parameters.values()
     takes = any(p.name == "intervals" or p.kind == p.VAR_KEYWORD for p in parameters)
     intervals = (results.get("intervals") or {}).get("metrics")

@@ -59,7 +59,9 @@ def test_classes_that_are_drawn_count_as_often(seed):
     assert measures.names == ["accuracy", "balanced_accuracy"]
     wanted = classification.balanced_accuracy(predicted, true)
     assert measures.value("balanced_accuracy") == close(wanted)
-    accuracies = [float((predicted == true)[true == n].double().mean()) for n in range(6)]
+    accuracies = [
+        float((predicted == true)[true == n].double().mean()) for n in range(6)
+    ]
     expected = interval(accuracies)  # the mean over speakers, of drawn ones
     assert tuple(measures.interval("balanced_accuracy")) == close(tuple(expected))
 

@@ -542,7 +542,7 @@ def test_draws_do_not_depend_on_the_memory(cases, monkeypatch):
 
 
 def test_memory_is_bounded_with_many_columns_too(monkeypatch):
-    """Such as labels, of which each draw has sums."""
+    """Each draw has sums of all columns, such as labels."""
     table = np.ones((4, 100))
     metrics = {"m": {"kind": "macro_ratio", "numerators": table, "denominators": table}}
     measures, shapes = Measures.build("utterance", names(4), metrics), []

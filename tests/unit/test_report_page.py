@@ -135,7 +135,10 @@ def test_damaged_files_are_named(tmp_path, content):
         (place / name).write_bytes(content)
     found = made(tmp_path / "bench")
     assert found.html.count('class="setup"') == 4
-    for name in ("table.json", "results.json", "measures.json"):
+    names = ["table.json", "results.json"]
+    if not content.startswith(b"{"):  # else it may be the counts of an older version
+        names.append("measures.json")
+    for name in names:
         assert name in " ".join(found.faults) and name in text_of(found.html)
 
 
@@ -162,7 +165,7 @@ WRONG = (None, [], {}, "x", -1, True, 10**400, math.inf, math.nan, [[None]], "9"
 
 @pytest.mark.parametrize("wrong", WRONG, ids=range(len(WRONG)))
 def test_wrong_values_of_results(tmp_path, wrong, monkeypatch):
-    """Of each key of results.json: the other run is still there."""
+    """A wrong value of any key leaves the other run on the page."""
     write_run(tmp_path / "good")
     results = write_run(tmp_path / "bad", upstream="other")
     (tmp_path / "bad" / "measures.json").unlink()
@@ -198,7 +201,7 @@ def test_wrong_values_of_a_table(tmp_path, wrong, monkeypatch):
 
 
 def test_pipes_and_devices_are_left_alone(tmp_path, capsys):
-    """Whoever opens them waits for ever."""
+    """A page that opened them would wait for ever."""
     write_run(tmp_path / "a")
     (tmp_path / "b").mkdir()
     for name in ("a/table.json", "b/results.json", "a/lr_search.json", "a/layers.json"):
