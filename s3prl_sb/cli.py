@@ -221,9 +221,9 @@ VERBS = {
     "report": Verb(
         report,
         "make one page of runs: tables, curves, worst utterances, differences",
-        "Makes a self-contained page of runs, or of the output of a benchmark: it loads "
-        "nothing from elsewhere, and can be sent to others. --serve follows a running "
-        "benchmark instead.",
+        "Makes a self-contained page of runs, or of the output of a benchmark: it "
+        "loads nothing from elsewhere, and can be sent to others. --serve follows a "
+        "running benchmark instead.",
     ),
     "compare": Verb(
         compare,

@@ -121,7 +121,7 @@ def make(
     from s3prl_sb.loggers.services import SERVICES
 
     loggers = list(hparams.get("train_loggers") or [])
-    for options in named(hparams.get(KEY)):
+    for options in named(hparams.get("logger")):
         name = options.pop("name")
         if name == TENSORBOARD:
             _tensorboard(loggers, **options)
