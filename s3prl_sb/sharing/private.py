@@ -93,7 +93,8 @@ class Private:
         self.host = re.compile(rf"\b{re.escape(host)}\b") if is_odd else None
         self.token = token
         #: Names of the user, as the last names of folders.
-        self.users = {Path(_home() or "/").name, os.environ.get("USER")} - {"", None}
+        names = Path(_home() or "/").name, os.environ.get("USER") or ""
+        self.users = set(names) - {""}
 
     def text(self, text: str) -> str:
         """Replaces the private facts of a text.

@@ -87,7 +87,7 @@ class Predictions:
     tolerance : float
         Difference of metrics from results.json that the precision of the file explains.
     without : str
-        What to do about runs that lack a column.
+        Advice for runs that lack a column.
     """
 
     def __init__(
@@ -260,7 +260,7 @@ def table(
     columns : tuple of str
         Columns that it must have.
     without : str
-        What to do if one is not there, a sentence.
+        Advice, as a sentence, if one is not there.
 
     Returns
     -------
