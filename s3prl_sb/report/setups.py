@@ -244,8 +244,11 @@ def _damaged(output):
 
 
 def _cells(values, output, by_place):
+    places = {task: place for place, task in enumerate(values["tasks"])}
     for number, row in enumerate(values["rows"]):
-        for task, cell in row["cells"].items():
+        # A table keeps the cells in the order in which they were last made
+        ordered = sorted(row["cells"].items(), key=lambda c: places.get(c[0], 0))
+        for task, cell in ordered:
             runs = [_run_at(each["folder"], output, by_place) for each in cell["runs"]]
             title = (row.get("about") or {}).get("upstream") or row["upstream"]
             found = [run for run in runs if run is not None]

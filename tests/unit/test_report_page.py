@@ -65,6 +65,17 @@ def test_a_benchmark(tmp_path):
     assert "2000, the best at 1500" in words and "0.99 GB" in words
 
 
+def test_tasks_are_in_the_order_of_the_table(tmp_path):
+    """Its cells are in the order in which they were made."""
+    table = write_benchmark(tmp_path / "bench")
+    for row in table["rows"]:
+        row["cells"] = dict(reversed(row["cells"].items()))
+    (tmp_path / "bench" / "table.json").write_text(json.dumps(table))
+    found = made(tmp_path / "bench").html
+    names = re.findall('<h3 id="task-[^"]*" data-task="([^"]*)"', found)
+    assert len(names) > 1 and names == [t for t in table["tasks"] if t in names]
+
+
 def test_a_cell_that_lacks_a_seed_has_no_number(tmp_path):
     table = write_benchmark(tmp_path / "bench")
     cell = table["rows"][0]["cells"]["KS"]
