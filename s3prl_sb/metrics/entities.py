@@ -11,9 +11,8 @@ Authors
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from s3prl_sb.metrics.contributions import Entry, ratio
 from s3prl_sb.metrics.transcription import paired
 
 OPENING, CLOSING = "[", "]"
@@ -172,7 +171,7 @@ def entity_scores(
 
 def contributions(
     predicted: Mapping[str, str], true: Mapping[str, str]
-) -> dict[str, Entry]:
+) -> dict[str, dict[str, Any]]:
     """Returns what each utterance contributes to the measures of entities.
 
     Arguments
@@ -205,4 +204,6 @@ def contributions(
         "recall": (right, there),
         "label_f1": ([2 * count for count in same], both),
     }
+    from s3prl_sb.metrics.contributions import ratio  # loads torch, a corpus does not
+
     return {name: ratio(*side, empty=0.0) for name, side in sides.items()}

@@ -96,7 +96,8 @@ def place(tmp_path_factory, launcher):
 def test_commands_run(place, monkeypatch, capsys):
     monkeypatch.chdir(place)
     monkeypatch.setenv("S3PRL_SB_CACHE", str(place / "cache"))
-    names = {"RUN": "results/RUN", "2": "1", **SMALL}
+    runs = {"RUN": "results/RUN", "OTHER_RUN": "results/RUN"}
+    names = {**runs, "2": "1", **SMALL}
     short = [words for words in COMMANDS if words[0] not in LONG]
     assert {words[0] for words in short} > {"extract", "plot", "predict", "score"}
     for words in short:
