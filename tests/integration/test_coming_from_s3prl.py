@@ -23,7 +23,7 @@ COMMANDS = [
     for line in dict.fromkeys(re.findall(r"`(s3prl-sb [^`]+)`", TEXT))
 ]
 #: Verbs whose commands take hours, or what others train: their arguments are checked.
-LONG = ("run", "superb", "convert", "submit")
+LONG = ("run", "superb", "bench", "convert", "submit")
 #: Options of every recipe beside its keys.
 OPTIONS = {"name", "device", "precision"}
 #: Small models instead of published ones.
