@@ -108,7 +108,7 @@ def test_commands_run(place, monkeypatch, capsys):
             assert (place / words[words.index("--output") + 1]).exists(), words
 
 
-@pytest.mark.parametrize("verb", ["superb", "convert"])
+@pytest.mark.parametrize("verb", ["superb", "bench", "convert", "submit"])
 def test_arguments_are_known(verb):
     few = [words for words in COMMANDS if words[0] == verb]
     assert few
