@@ -3,7 +3,8 @@
 # make scenes   the timeline of a mixed scene: who speaks, what is said, which sounds happen
 # make test     all checks and all tests
 # make quick    lint, format, types, examples, unit tests that start no programs
-# make docs     docs/upstreams.md and the sizes of networks, from the cards
+# make docs     the documentation site, docs/_site/index.html, with the table of upstreams;
+#               LINKS=1 also looks whether the addresses on the web answer
 # make figures  lengths, circles, documentation: the numbers that tests hold
 # make parity   the fixtures of tests/parity, made again by S3PRL and compared
 # make wheel    the package as it is published, installed elsewhere and used
@@ -24,6 +25,8 @@ SCENES := $(DEMO)/scenes
 RECOGNIZER := --num_speakers 2 --total_steps 900 --steps_per_epoch 300 --lr 0.004 \
   --scheduler linear --warmup_steps 0.1 \
   --head "{projection_size: 64, hidden_size: 64, num_layers: 1, word_size: 64}"
+# Two processes: each holds torch, and reads half of the pages.
+SITE := OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -q -j 2 -c docs -d docs/_site/.doctrees .
 PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= \
   $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
@@ -96,6 +99,12 @@ types: .venv/ready
 docs: .venv/ready
 	$(BIN)/python -m s3prl_sb.lobes.cards.sizes
 	$(BIN)/python -m s3prl_sb.lobes.cards.catalogue > docs/upstreams.md
+	@# Without its index of words a build was interrupted: begin again.
+	@test -f docs/_site/searchindex.js || rm -rf docs/_site
+	$(SITE) -b html -W --keep-going docs/_site
+	@echo "The site: docs/_site/index.html"
+	@echo "Addresses on the web, not fetched: docs/_site/external_links.txt"
+	$(if $(LINKS),$(SITE) -b linkcheck docs/_site/links)
 
 figures: .venv/ready
 	$(BIN)/python tests/figures.py
@@ -130,4 +139,4 @@ wheel: .venv/ready
 	fi
 
 clean:
-	rm -rf .venv .venv-s3prl $(DEMO) build dist *.egg-info
+	rm -rf .venv .venv-s3prl $(DEMO) build dist docs/_site docs/reference *.egg-info

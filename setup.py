@@ -13,6 +13,8 @@ VERSION = re.search(
 # What each extra is for. `all` is everything but the clients of clouds.
 EXTRAS = {
     "demo": ["espeakng-loader>=0.2"],  # speaks the toy corpora
+    # make docs: the site, its pages in Markdown, its theme without foreign files.
+    "docs": ["sphinx>=8.1", "myst-parser>=4", "furo>=2025.7.19"],
     "hdf5": ["h5py>=3.8"],  # s3prl-sb extract --format hdf5
     "hf": ["transformers>=4.57,<6"],  # the upstreams hf_*, of any id
     "kaldi": ["kaldiio>=2.17"],  # Kaldi's arks: features in and out
@@ -23,14 +25,18 @@ EXTRAS = {
     "s3": ["s3fs>=2023.5"],  # s3://
     "gcs": ["gcsfs>=2023.5"],  # gs://
     "ray": ["ray>=2.9"],  # --engine ray: jobs and actors in a Ray cluster
+    # The page of s3prl-sb report: Vega, which draws its charts, and templates.
+    "report": ["vl-convert-python>=1.7", "jinja2>=3.1"],
     "rooms": ["pyroomacoustics>=0.7"],  # s3prl-sb mix --rooms
     "se": ["pesq>=0.0.4", "pystoi>=0.4"],  # PESQ and STOI of SE and SS
     "slurm": ["submitit>=1.5"],  # --engine slurm: jobs in a Slurm cluster
     "plots": ["matplotlib>=3.7", "tensorboard>=2.14"],  # what a run leaves to look at
     "st": ["sacrebleu>=2.4"],  # BLEU of ST
+    "trackio": ["trackio>=0.43"],  # --logger trackio
     "units": ["scikit-learn>=1.3"],  # the first centres of k-means
     # MCD and F0 of VC; pyworld imports pkg_resources.
     "vc": ["pyworld>=0.3.4", "fastdtw>=0.3.4", "setuptools<81"],
+    "wandb": ["wandb>=0.31"],  # --logger wandb
     # The suite; independent references.
     "test": [
         "pytest>=8",
@@ -41,12 +47,13 @@ EXTRAS = {
         "jiwer>=3",
         "kaldiio>=2.17",
         "pyannote.metrics>=4",
+        "playwright>=1.49",  # drives the Chromium of the system
         "scikit-learn>=1.3",
         "torchmetrics>=1.4",
         "transformers>=4.57,<6",
     ],
 }
-CLOUDS = ("s3", "gcs")
+CLOUDS = ("s3", "gcs", "trackio", "wandb")
 EXTRAS["all"] = sorted(set(sum((EXTRAS[e] for e in EXTRAS if e not in CLOUDS), [])))
 # `make` checks with them; constraints.txt has the versions.
 EXTRAS["dev"] = ["mypy", "pre-commit", "ruff", "setuptools>=70.1", "types-PyYAML"]
@@ -73,6 +80,7 @@ setup(
     },
     package_data={
         "s3prl_sb": ["py.typed"],
+        "s3prl_sb.report": ["*.css", "*.html", "*.js"],
         "s3prl_sb.hparams": ["**/*.yaml", "**/*.json"],
         "s3prl_sb.recipes": ["**/*.py", "**/*.yaml", "**/*.md"],
         "s3prl_sb.templates": ["**/*.py", "**/*.yaml", "**/*.md"],
@@ -89,6 +97,7 @@ setup(
         "tqdm>=4.60",
         "soundfile>=0.12",
         "safetensors>=0.4",
+        "huggingface_hub>=0.36",
     ],
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["s3prl-sb = s3prl_sb.cli:main"]},

@@ -115,7 +115,7 @@ def summed(runs):
     """Counts of the scenes, summed over runs: {measure: {scene: (num, den)}}."""
     total = {}
     for run in runs:
-        for measure, each in json.loads((run / "measures.json").read_text()).items():
+        for measure, each in json.loads((run / "counts.json").read_text()).items():
             sums = total.setdefault(measure, {})
             for name, (top, bottom) in each.items():
                 before = sums.get(name, (0.0, 0.0))

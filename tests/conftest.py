@@ -14,6 +14,8 @@ import pytest
 import started_processes
 import torch
 
+#: This module has no Examples; one of the same name is below tests/browser.
+collect_ignore = ["conftest.py"]
 HERE = Path(__file__).parent
 SHARED = HERE.parents[1] / "shared"
 #: Words in the code of tests that start programs, which takes seconds each.

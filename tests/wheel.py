@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DATA = ("hparams", "recipes", "templates")
-SUFFIXES = {".md", ".py", ".yaml"}
+SUFFIXES = {".css", ".html", ".js", ".md", ".py", ".yaml"}
 WHERE = """
 import sys, s3prl_sb
 from s3prl_sb import resources

@@ -22,6 +22,8 @@ from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.identity.data import digests, seconds_of
 from s3prl_sb.identity.upstreams import first_identity
 from s3prl_sb.lobes.featurizer import Featurizer
+from s3prl_sb.metrics.contributions import mean
+from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.startup import acceptance
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.csv_files import write_csv
@@ -51,6 +53,7 @@ class DiscriminationBrain(UntrainedBrain):
 
     metric = "error"
     higher_is_better = False
+    unit = "phone"
 
     def __init__(self, hparams, run_opts=None):
         super().__init__(hparams, run_opts)
@@ -218,13 +221,28 @@ class DiscriminationBrain(UntrainedBrain):
             Its items.
         """
         found = abx.errors_of_phones(states.only(self.layer), items, **self._options())
-        rows = [
-            [f"{task} {a} {b}", task, a, b, f"{error:.6f}"]
+        self.pairs = [
+            (task, a, b, error)
             for task, pairs in found[0].items()
             for (a, b), error in pairs.items()
         ]
+        rows = [
+            [f"{task} {a} {b}", task, a, b, f"{error:.6f}"]
+            for task, a, b, error in self.pairs
+        ]
         path = Path(self.hparams.output_folder) / "predictions.csv"
         write_csv(path, ["id", "speakers", "phone", "other", "error"], rows)
+
+    def measures(self):
+        """Returns the errors of pairs of phones, both of which are drawn."""
+        entries = {
+            task: mean(error if own == task else None for own, *_, error in self.pairs)
+            for task in self.tasks
+        }
+        entries["error"] = {"kind": "mean_of", "terms": list(self.tasks)}
+        names = [f"{task} {a} {b}" for task, a, b, _ in self.pairs]
+        units = [(a, b) for _, a, b, _ in self.pairs]
+        return Measures.build(self.unit, names, entries, units)
 
     def interface(self):
         """Returns a comparer with the chosen hidden state."""

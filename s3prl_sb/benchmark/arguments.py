@@ -171,6 +171,12 @@ def _add_output(group):
         help="of the table that is printed (default: text)",
     )
     group.add_argument(
+        "--intervals",
+        action="store_true",
+        help="show the 95 %% intervals of the metrics in text, too; markdown and json "
+        "have them",
+    )
+    group.add_argument(
         "--published",
         action="store_true",
         help="show published numbers also beside runs that do not compare with them: "

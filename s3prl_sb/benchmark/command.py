@@ -38,7 +38,8 @@ def main(arguments):
         print(listing.text(names or suites.names()))
         return 0
     if arguments.table is not None:
-        show(table.read(arguments.table), arguments.format, arguments.published)
+        values = table.read(arguments.table)
+        show(values, arguments.format, arguments.published, arguments.intervals)
         return 0
     if not names:
         choices = ", ".join(suites.names())
@@ -139,7 +140,7 @@ def benchmark(arguments, output, suites):
         write()
         raise
     values = table.gather(runs, tasks, missing, requested=rows)
-    show(values, arguments.format, arguments.published)
+    show(values, arguments.format, arguments.published, arguments.intervals)
     written = write(with_curves=True)
     failed = [job for job in jobs if job.state in ("failed", "skipped")]
     for job in failed:
@@ -246,7 +247,7 @@ def check_rates(rates):
         )
 
 
-def show(values, form, published=False):
+def show(values, form, published=False, intervals=False):
     """Prints a table.
 
     Arguments
@@ -257,6 +258,8 @@ def show(values, form, published=False):
         "text", "markdown" or "json".
     published : bool
         Whether to show published numbers also where they do not compare.
+    intervals : bool
+        Whether to show intervals in text, too.
     """
     from s3prl_sb.benchmark import layout
     from s3prl_sb.terminal import columns
@@ -268,7 +271,8 @@ def show(values, form, published=False):
     elif form == "markdown":
         print(layout.as_markdown(values, published))
     else:
-        print(layout.as_text(values, columns.terminal_width(sys.stdout), published))
+        width = columns.terminal_width(sys.stdout)
+        print(layout.as_text(values, width, published, intervals))
 
 
 def gpus():

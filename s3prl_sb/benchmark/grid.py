@@ -4,6 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+from s3prl_sb.runs.shown import bracketed
 from s3prl_sb.runs.suite_tasks import suite_of, task_of
 from s3prl_sb.runs.suites import SUPERB, suite
 from s3prl_sb.terminal import columns
@@ -14,7 +15,7 @@ OTHER = " (published)"  # after the name of a model that has no card here
 REMARK = "*"  # after a published number with a remark
 
 
-def blocks(table, published=False):
+def blocks(table, published=False, intervals=False):
     """Returns the table as text cells, a block for each group of tasks.
 
     Arguments
@@ -23,6 +24,8 @@ def blocks(table, published=False):
         Output of :func:`s3prl_sb.benchmark.table.gather`.
     published : bool
         Whether to show published numbers also for runs that do not compare with them.
+    intervals : bool
+        Whether to show the intervals of the metrics, where they are known.
 
     Returns
     -------
@@ -33,30 +36,88 @@ def blocks(table, published=False):
         of the full protocol on the real corpus; the others, if requested, have a line
         that says that they are not comparable; other models have a line each.
     """
-    by_suite = {}
-    for task in table["tasks"]:
-        by_suite.setdefault(suite_of(task), []).append(task)
+    by_suite = tasks_by_suite(table)
     plain = set(by_suite) <= set(SUPERB)
     return [
-        _block(table, tasks, "upstream" if plain else suite(name).title, published)
+        _block(
+            table,
+            tasks,
+            "upstream" if plain else suite(name).title,
+            published,
+            intervals,
+        )
         for name, tasks in by_suite.items()
     ]
 
 
-def _block(table, tasks, title, published):
+def tasks_by_suite(table):
+    """Returns the tasks of a table by suite: those of one block.
+
+    Arguments
+    ---------
+    table : dict
+        Output of :func:`s3prl_sb.benchmark.table.gather`.
+
+    Returns
+    -------
+    dict
+        Name of the suite to ids of tasks.
+    """
+    by_suite = {}
+    for task in table["tasks"]:
+        by_suite.setdefault(suite_of(task), []).append(task)
+    return by_suite
+
+
+def columns_of(table, tasks):
+    """Returns the columns of a block.
+
+    Arguments
+    ---------
+    table : dict
+        Output of :func:`s3prl_sb.benchmark.table.gather`.
+    tasks : list of str
+        Tasks of the block.
+
+    Returns
+    -------
+    list of tuple
+        Task and :class:`s3prl_sb.runs.tasks.Metric`; optional ones that some row has.
+    """
     shown = [(task, metric) for task in tasks for metric in task_of(task).metrics]
-    shown = [c for c in shown if not c[1].optional or _any(table, *c)]
+    return [c for c in shown if not c[1].optional or _any(table, *c)]
+
+
+def rows_of(table, tasks):
+    """Returns the rows of a block: those with one of its tasks.
+
+    Arguments
+    ---------
+    table : dict
+        Output of :func:`s3prl_sb.benchmark.table.gather`.
+    tasks : list of str
+        Tasks of the block.
+
+    Returns
+    -------
+    list of dict
+    """
+    return [row for row in table["rows"] if any(t in row["cells"] for t in tasks)]
+
+
+def _block(table, tasks, title, published, intervals):
+    shown = columns_of(table, tasks)
     names = [task.rpartition("/")[2] for task, _ in shown]
     headings = [metric.heading for _, metric in shown]
     lines = [[title, *(f"{name} {text}" for name, text in zip(names, headings))]]
-    rows = [row for row in table["rows"] if any(task in row["cells"] for task in tasks)]
-    for row in rows:
+    for row in rows_of(table, tasks):
         name = columns.visible(row["upstream"])
         line, public, doubtful = [name], [PUBLISHED], [DOUBTFUL]
         for task, metric in shown:
             cell = row["cells"].get(task)
             is_first = metric == task_of(task).metrics[0]
-            line.append(_cell(cell, metric, row["lr_searched"] and is_first))
+            with_rate = row["lr_searched"] and is_first
+            line.append(_cell(cell, metric, with_rate, intervals))
             reported = _public(row, task, metric)
             comparable = is_comparable(cell)
             public.append(reported if comparable else "")
@@ -101,13 +162,13 @@ def _any(table, task, metric):
     )
 
 
-def _cell(cell, metric, with_rate=False):
+def _cell(cell, metric, with_rate=False, intervals=False):
     if cell is None or cell["state"] in ("missing", "refused"):
         return "–"
     if cell["state"] != "done":
         return cell["state"]
     values = cell["metrics"].get(metric.key)
-    text = summary(values, metric)
+    text = summary(values, metric, intervals)
     if values and with_rate and cell.get("lr"):
         text += " @" + "/".join(f"{rate:g}" for rate in cell["lr"])
     return text
@@ -137,15 +198,17 @@ def number(value, metric):
     return f"{value:.1e}" if small else f"{value:.{metric.digits}f}"
 
 
-def summary(values, metric):
-    """Formats mean and spread of a metric.
+def summary(values, metric, intervals=False):
+    """Formats mean, spread and interval of a metric.
 
     Arguments
     ---------
     values : dict or None
-        ``mean``, and ``spread`` or None.
+        ``mean``, and ``spread`` or None; tables of this version have ``interval``.
     metric : s3prl_sb.runs.tasks.Metric
         The metric.
+    intervals : bool
+        Whether to show the interval, if it is known.
 
     Returns
     -------
@@ -156,4 +219,6 @@ def summary(values, metric):
     text = number(values["mean"], metric)
     if values["spread"] is not None:
         text += f" ± {values['spread']:.{metric.digits}f}"
+    if intervals and values.get("interval"):
+        text += f" {bracketed(values['interval'], metric.digits)}"
     return text

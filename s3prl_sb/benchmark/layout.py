@@ -19,7 +19,7 @@ RANKINGS = (
 )
 
 
-def as_text(table, width=None, published=False):
+def as_text(table, width=None, published=False, intervals=False):
     """Formats the table for a terminal, in several blocks if it is too wide.
 
     Arguments
@@ -28,17 +28,18 @@ def as_text(table, width=None, published=False):
         Output of :func:`s3prl_sb.benchmark.table.gather`.
     width : int, optional
         Characters in a line; default: all columns in one block.
-    published : bool
+    published, intervals : bool
         See :func:`s3prl_sb.benchmark.grid.blocks`.
 
     Returns
     -------
     str
     """
-    text = [n for block in blocks(table, published) for n in in_blocks(block, width)]
+    shown = blocks(table, published, intervals)
+    text = [n for block in shown for n in in_blocks(block, width)]
     for title, lines in sections(table):
         text += [*textwrap.wrap(title, width or 1000), *in_blocks(lines, width)]
-    return "\n".join(text + notes.of_table(table, published))
+    return "\n".join(text + notes.of_table(table, published, intervals))
 
 
 def in_blocks(lines, width=None):
@@ -101,24 +102,25 @@ def _folded(name, room):
     return lines
 
 
-def as_markdown(table, published=False):
+def as_markdown(table, published=False, intervals=True):
     """Formats the table in Markdown.
 
     Arguments
     ---------
     table : dict
         Output of :func:`s3prl_sb.benchmark.table.gather`.
-    published : bool
+    published, intervals : bool
         See :func:`s3prl_sb.benchmark.grid.blocks`.
 
     Returns
     -------
     str
     """
-    text = [part for b in blocks(table, published) for part in (_markdown(b), "")]
+    shown = blocks(table, published, intervals)
+    text = [part for block in shown for part in (_markdown(block), "")]
     for title, lines in sections(table):
         text += [f"### {columns.visible(title)}", "", _markdown(lines), ""]
-    below = (f"{note}  " for note in notes.of_table(table, published))
+    below = (f"{note}  " for note in notes.of_table(table, published, intervals))
     return "\n".join([*text, *below])
 
 

@@ -12,6 +12,8 @@ NOTES = {
     "published": "published: as reported; the address of each is in table.json",
     "unverified": "~: reported, but transcribed from memory: unverified",
     "spread": "mean ± standard deviation over seeds",
+    "interval": "[low, high]: 95 % interval of the bootstrap over the test set: other "
+    "test sets of its size, not other seeds",
     "rate": "@: the learning rate that was chosen on the validation set",
     "versions": "of several versions of s3prl_sb, {}: table.json has that of each run",
     "parts": "card, version: with another card, recipe or code than the last runs; see "
@@ -23,27 +25,30 @@ NOTES = {
 }
 
 
-def of_table(table, published=False):
+def of_table(table, published=False, intervals=False):
     """Returns explanations of the marks that occur in a table.
 
     Arguments
     ---------
     table : dict
         Output of :func:`s3prl_sb.benchmark.table.gather`.
-    published : bool
+    published, intervals : bool
         See :func:`s3prl_sb.benchmark.grid.blocks`.
 
     Returns
     -------
     list of str
     """
-    lines = [line for block in grid.blocks(table, published) for line in block]
+    shown = grid.blocks(table, published, intervals)
+    lines = [line for block in shown for line in block]
     public = [n for n in lines if n[0][:1] == " " or n[0].endswith(grid.OTHER)]
     reported = [cell for line in public for cell in line[1:]]
     cells = [cell for line in lines for cell in line[1:]]
     texts = []
     if any("±" in cell for cell in cells):
         texts.append(NOTES["spread"])
+    if any(cell.endswith("]") or "] @" in cell for cell in cells):
+        texts.append(NOTES["interval"])
     if any("@" in cell for cell in cells):
         texts.append(NOTES["rate"])
     if any(cell and cell[0] != "~" for cell in reported):

@@ -10,6 +10,7 @@ from s3prl_sb.benchmark import configurations, robustness
 from s3prl_sb.benchmark.plan import STAMP, read_stamp
 from s3prl_sb.identity import digest
 from s3prl_sb.runs.results import RESULTS
+from s3prl_sb.runs.shown import check_intervals
 from s3prl_sb.runs.suite_tasks import is_known
 from s3prl_sb.storage.files import FileError, naming, read_json
 
@@ -113,9 +114,11 @@ def _run_entry(folder, seed, state):
             metrics = {k: v for k, v in results["metrics"].items() if v is not None}
             for value in metrics.values():
                 float(value)  # it must be a number
+            check_intervals(results.get("intervals"))
     except FileError as error:
         return {**entry, "state": "failed", "error": str(error)}
     entry.update({k: results.get(k) for k in ("valid", "seconds", "lr")})
+    entry["intervals"] = results.get("intervals")
     entry["metrics"] = metrics  # without those that lacked a package or a model
     if entry["lr"] is None:  # folds have chosen different ones
         entry["lr"] = [fold.get("lr") for fold in results.get("folds") or ()] or None

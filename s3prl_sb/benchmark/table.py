@@ -15,6 +15,7 @@ from s3prl_sb.benchmark import (
     configurations,
     curves,
     grid,
+    intervals,
     layout,
     own_suites,
     plots,
@@ -223,6 +224,9 @@ def _row(name, configuration, entries, missing):
         elif "missing" in states:
             cell["state"] = "missing"
         cell["metrics"] = _summaries(task, [run["metrics"] for run in _done(cell)])
+        for key, ends in intervals.of_cell(task, _done(cell)).items():
+            if cell["metrics"][key] is not None:
+                cell["metrics"][key]["interval"] = ends
         cell["noisy"] = _noisy(task, cell)
         cell["lr"] = _rates(cell["runs"])
         cell["not_comparable"] = comparability.reasons(task, _done(cell), configuration)

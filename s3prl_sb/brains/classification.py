@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 from s3prl_sb.brains import plots
 from s3prl_sb.brains.labels import (
+    SPEAKER,
     LabelBrain,
     category_pipe,
     check_values,
@@ -24,6 +25,8 @@ from s3prl_sb.metrics.classification import (
     confusion_matrix,
     macro_f1,
 )
+from s3prl_sb.metrics.contributions import Entry, of_classes, of_drawn_classes
+from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.storage.csv_files import write_csv
 
 
@@ -80,6 +83,19 @@ class ClassificationBrain(LabelBrain):
             "balanced_accuracy": balanced_accuracy(self.predicted, self.true),
             "macro_f1": macro_f1(self.predicted, self.true),
         }
+
+    def contributions(self) -> dict[str, Entry]:
+        """Returns what each utterance contributes to the metrics of the test."""
+        return of_classes(self.predicted, self.true)
+
+    def measures(self):
+        """Returns the contributions; if labels are speakers, these are drawn."""
+        entries, units = self.contributions(), None
+        if self.unit == SPEAKER:
+            units = [self.labels[label] for label in self.true.tolist()]
+            del entries["macro_f1"]
+            entries |= of_drawn_classes(self.predicted, self.true)
+        return Measures.build(self.unit, self.ids, entries, units)
 
     def write_predictions(self):
         """Writes ``predictions.csv`` and the confusion matrix."""

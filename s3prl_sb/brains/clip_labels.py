@@ -12,8 +12,9 @@ from s3prl_sb.brains.classification import ClassificationBrain, classification_s
 from s3prl_sb.brains.multi_label import multi_label_splits
 from s3prl_sb.corpora.clip_folds import measures_of
 from s3prl_sb.dataio.clip_labels import has_many
+from s3prl_sb.metrics.contributions import mean, of_scores
 from s3prl_sb.metrics.multi_label import label_measures
-from s3prl_sb.metrics.pitch import chroma_accuracy
+from s3prl_sb.metrics.pitch import chroma_accuracy, has_chroma
 from s3prl_sb.startup.configuration import RecipeError
 
 AUTO = "auto"  # choose by the metric of the corpus
@@ -70,6 +71,18 @@ class ClipBrain(ClassificationBrain):
             pair = self.predicted, self.true
             stats["chroma_accuracy"] = chroma_accuracy(*pair, self.labels)
         return stats
+
+    def contributions(self):
+        """Returns what each clip contributes to the metrics of the test."""
+        entries, scores = super().contributions(), torch.cat(self.probabilities)
+        true = F.one_hot(self.true, len(self.labels)).bool()
+        entries.update(of_scores(scores, true))
+        if "pitch_accuracy" in self.of_pitch:
+            entries["pitch_accuracy"] = entries["accuracy"]
+        if "chroma_accuracy" in self.of_pitch:
+            right = has_chroma(self.predicted, self.true, self.labels)
+            entries["chroma_accuracy"] = mean(right.long())
+        return entries
 
 
 def clip_task(hparams, one, many):

@@ -19,13 +19,16 @@ from s3prl_sb.brains.distributed import share
 from s3prl_sb.corpora.vcc2020 import F0_RANGES
 from s3prl_sb.dataio.target_spectrogram import TargetSpectrogram
 from s3prl_sb.lobes.mel import log_mel
+from s3prl_sb.metrics.contributions import error_rate, of_rows
 from s3prl_sb.metrics.conversion import (
     averages,
     common_band,
     conversion_metrics,
     measurable,
 )
+from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.metrics.spectral_distance import warped_distance
+from s3prl_sb.metrics.transcription import Edits
 from s3prl_sb.metrics.world import WIDEST, estimate_f0_range
 from s3prl_sb.storage.csv_files import write_csv
 from s3prl_sb.storage.file_names import file_stem
@@ -209,6 +212,19 @@ class ConversionBrain(SSLBrain):
             totals = self.judges.totals() if self.judges else {}
             return {**averages(self.rows.values()), **totals}
         return {METRIC: self.total / max(self.compared, 1)}
+
+    def measures(self):
+        """Returns the metrics of each utterance, and the errors of its words."""
+        entries = of_rows(self.rows.values())
+        edits = self.judges.edits() if self.judges else {}
+        for name, judged in edits.items():
+            each = iter(judged)
+            there = [name in row for row in self.rows.values()]
+            edits_of = [next(each) if is_there else Edits() for is_there in there]
+            entries[name] = error_rate(edits_of)
+        if not entries:
+            return None
+        return Measures.build(self.unit, list(self.rows), entries)
 
     def write_predictions(self):
         """Writes ``predictions.csv``, with the metrics of each utterance."""

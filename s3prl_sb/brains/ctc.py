@@ -5,6 +5,7 @@ Authors
 """
 
 import logging
+import math
 from pathlib import Path
 
 import speechbrain as sb
@@ -13,6 +14,8 @@ import torch.nn.functional as F
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.lobes.ctc_decoding import greedy
 from s3prl_sb.lobes.heads.subsampling import factor_of, subsampled_lens
+from s3prl_sb.metrics.contributions import Entry
+from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.storage.csv_files import write_csv
 from s3prl_sb.storage.files import write_text
 
@@ -137,7 +140,7 @@ class CTCBrain(SSLBrain):
     def score(
         self, hypotheses: dict[str, str], references: dict[str, str]
     ) -> dict[str, float]:
-        """Measures hypotheses; a recipe overrides it.
+        """Measures hypotheses by their :meth:`contributions`.
 
         Arguments
         ---------
@@ -148,8 +151,48 @@ class CTCBrain(SSLBrain):
         -------
         dict
             Names to floats, :attr:`metric` among them.
+
+        Raises
+        ------
+        ValueError
+            If :attr:`metric` is not defined, as of empty references.
+        """
+        entries = self.contributions(hypotheses, references)
+        measures = Measures.build(self.unit, list(references), entries)
+        values = {name: measures.value(name) for name in entries}
+        if math.isnan(values[self.metric]):
+            raise ValueError(f"the {self.metric} of empty references is not defined")
+        return values
+
+    def contributions(
+        self, hypotheses: dict[str, str], references: dict[str, str]
+    ) -> dict[str, Entry]:
+        """Returns what each utterance contributes to the metrics; a recipe overrides
+        it.
+
+        Arguments
+        ---------
+        hypotheses, references : dict
+            See :meth:`score`.
+
+        Returns
+        -------
+        dict
+            Names of metrics, :attr:`metric` among them, to their entries of
+            ``measures.json``, in the order of ``references``; see
+            :mod:`s3prl_sb.metrics.contributions`.
         """
         raise NotImplementedError
+
+    def measures(self):
+        """Returns the contributions, also those of the texts of the decoder."""
+        if type(self).contributions is CTCBrain.contributions:
+            return None  # a recipe may override `score` alone
+        entries = self.contributions(self.hypotheses, self.references)
+        if self.hypotheses_lm:
+            more = self.contributions(self.hypotheses_lm, self.references)
+            entries |= {f"{name}_lm": entry for name, entry in more.items()}
+        return Measures.build(self.unit, list(self.references), entries)
 
     def start_stage(self, stage):
         """Starts collecting texts."""

@@ -4,6 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import speechbrain as sb
@@ -13,14 +14,24 @@ from s3prl_sb.brains import plots
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.distributed import share
 from s3prl_sb.brains.timeline_plot import timeline
+from s3prl_sb.dataio import conditions
 from s3prl_sb.dataio.rttm import write_rttm, write_uem
-from s3prl_sb.dataio.speaker_activity import UNKNOWN, decide, segments
+from s3prl_sb.dataio.speaker_activity import (
+    PROBABILITIES,
+    UNKNOWN,
+    decide,
+    segments,
+)
 from s3prl_sb.lobes.heads.pooling import frame_mask
 from s3prl_sb.lobes.permutation_invariant import permutation_invariant_bce
-from s3prl_sb.metrics.diarization import corpus_errors
+from s3prl_sb.metrics.contributions import Entry, ratio
+from s3prl_sb.metrics.diarization import DiarizationErrors, corpus_errors
+from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.csv_files import write_csv
 from s3prl_sb.storage.file_names import file_stem
+from s3prl_sb.storage.parts import Part
+from s3prl_sb.storage.tensor_files import write_safetensors
 from s3prl_sb.terminal.quantities import measure
 
 COLLAR = 0.25  # seconds on both sides, as in NIST's evaluations
@@ -53,6 +64,7 @@ class DiarizationBrain(SSLBrain):
 
     metric = "der"
     higher_is_better = False
+    unit = "recording"
 
     def __init__(self, references, **kwargs):
         super().__init__(**kwargs)
@@ -82,8 +94,8 @@ class DiarizationBrain(SSLBrain):
             self.frames = int(counted[..., 0].sum())
             labels = labels.gather(2, order[:, None].expand_as(labels))
             right = ((logits > 0) == (labels > 0)) & counted
-            self.right += int(right.sum())
-            self.counted += int(counted.sum())
+            sums = [side.sum((1, 2)).tolist() for side in (right, counted)]
+            self.right.update(zip(batch.id, zip(*sums)))
             probabilities = torch.sigmoid(logits.float()).cpu()
             for row, length, name in zip(probabilities, lens, batch.id):
                 frames = round(float(length) * len(row))
@@ -96,7 +108,8 @@ class DiarizationBrain(SSLBrain):
 
     def start_stage(self, stage):
         """Starts collecting probabilities."""
-        self.probabilities, self.right, self.counted = {}, 0, 0
+        self.probabilities = {}
+        self.right = {}  # numbers of frames that are right, and of those that count
 
     def stage_stats(self, stage):
         """Returns error rates; in validation, also chooses threshold and median."""
@@ -117,12 +130,13 @@ class DiarizationBrain(SSLBrain):
         self.hypotheses = self._hypotheses(self.threshold, self.median)
         errors = errors_of(self.seen, self.hypotheses)
         within = errors_of(self.seen, self.hypotheses, COLLAR)
+        right, counted = map(sum, zip(*self.right.values()))
         stats = {
             "der": errors.rate,
             "der_miss": errors.missed / errors.speech,
             "der_false_alarm": errors.false_alarm / errors.speech,
             "der_confusion": errors.confusion / errors.speech,
-            "frame_accuracy": self.right / max(self.counted, 1),
+            "frame_accuracy": right / max(counted, 1),
             "threshold": self.threshold,
             "median": float(self.median),
         }
@@ -140,8 +154,27 @@ class DiarizationBrain(SSLBrain):
             for name, probabilities in self.probabilities.items()
         }
 
+    def measures(self):
+        """Returns the errors of each recording."""
+        within, names = self._errors_of_each(COLLAR), list(self.seen)
+        right, counted = zip(*(self.right[name] for name in names))
+        entries = {
+            **rates_of(self._errors_of_each()),
+            "frame_accuracy": ratio(right, counted),
+        }
+        if any(each.speech for each in within):
+            entries["der_collar"] = rates_of(within)["der"]
+        return Measures.build(self.unit, names, entries)
+
+    def _errors_of_each(self, collar=0.0):
+        """Returns the errors of each recording."""
+        return [
+            errors_of({name: record}, {name: self.hypotheses[name]}, collar)
+            for name, record in self.seen.items()
+        ]
+
     def write_predictions(self):
-        """Writes ``predictions.csv``, RTTM and UEM files, and timelines."""
+        """Writes ``predictions.csv``, RTTM and UEM files, probabilities, timelines."""
         folder = Path(self.hparams.output_folder)
         rows, rates = [], {}
         columns = ["missed", "false_alarm", "confusion", "speech"]
@@ -159,6 +192,8 @@ class DiarizationBrain(SSLBrain):
         write_rttm({n: self.hypotheses[n] for n in names}, folder / "hyp.rttm")
         write_rttm({n: self.seen[n]["segments"] for n in names}, folder / "ref.rttm")
         write_uem({n: scored(self.seen[n]) for n in names}, folder / "ref.uem")
+        if not conditions.tested_under(vars(self.hparams)):  # for a submission
+            self._write_probabilities(folder / PROBABILITIES)
         (folder / "timelines").mkdir(exist_ok=True)
         heading = plots.heading(self, {})
         for name in sorted(names, key=lambda n: (-rates[n], n))[:TIMELINES]:
@@ -170,6 +205,14 @@ class DiarizationBrain(SSLBrain):
                 title=f"{heading} · {name}, DER {measure('der', rates[name])}",
                 regions=self.seen[name]["regions"],
             )
+
+    def _write_probabilities(self, path):
+        """Writes the probabilities of each recording, [frames, speakers]."""
+        tensors = {n: torch.from_numpy(p) for n, p in self.probabilities.items()}
+        tensors = {n: tensor.contiguous() for n, tensor in tensors.items()}
+        with Part(path) as part:
+            write_safetensors(part.path, tensors, {"frame_shift": self.shift})
+            part.publish()
 
     def interface(self):
         """Returns a diarizer with the chosen threshold and median."""
@@ -252,6 +295,31 @@ def errors_of(records, hypotheses, collar=0.0):
         {name: scored(record) for name, record in records.items()},
         collar=collar,
     )
+
+
+def rates_of(errors: Iterable[DiarizationErrors]) -> dict[str, Entry]:
+    """Returns what recordings contribute to the error rate and its parts.
+
+    Arguments
+    ---------
+    errors : list of DiarizationErrors
+        Errors of each recording.
+
+    Returns
+    -------
+    dict
+        "der", "der_miss", "der_false_alarm" and "der_confusion" to entries of
+        ``measures.json``.
+    """
+    errors = list(errors)
+    speech = [each.speech for each in errors]
+    parts = {
+        "der": [each.total for each in errors],
+        "der_miss": [each.missed for each in errors],
+        "der_false_alarm": [each.false_alarm for each in errors],
+        "der_confusion": [each.confusion for each in errors],
+    }
+    return {name: ratio(seconds, speech) for name, seconds in parts.items()}
 
 
 def scored(record):

@@ -8,15 +8,16 @@ from pathlib import Path
 
 from s3prl_sb.brains.ctc import CTCBrain
 from s3prl_sb.errors import ManifestError
+from s3prl_sb.metrics.contributions import error_rate
 from s3prl_sb.metrics.entities import (
     CLOSING,
+    contributions,
     entities_in,
-    entity_scores,
     tag_of,
     unpaired,
     without_marks,
 )
-from s3prl_sb.metrics.transcription import wer
+from s3prl_sb.metrics.transcription import edits_of_each
 from s3prl_sb.storage.csv_files import write_csv
 from s3prl_sb.terminal.messages import excerpt
 
@@ -47,13 +48,13 @@ class EntityBrain(CTCBrain):
                     )
         return records, {}
 
-    def score(self, hypotheses, references):
-        """Returns the measures of entities, and word errors without marks."""
-        words = [
-            {name: without_marks(text) for name, text in each.items()}
-            for each in (hypotheses, references)
-        ]
-        return {**entity_scores(hypotheses, references), "wer": wer(*words).rate}
+    def contributions(self, hypotheses, references):
+        """Returns those to the measures of entities, and to word errors without
+        marks."""
+        both = hypotheses, references
+        words = [{n: without_marks(text) for n, text in each.items()} for each in both]
+        entries = contributions(*both)
+        return {**entries, "wer": error_rate(edits_of_each(*words))}
 
     def write_predictions(self):
         """Writes ``hyp.txt``, ``ref.txt``, and ``predictions.csv`` with entities."""

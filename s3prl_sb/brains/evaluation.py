@@ -18,11 +18,13 @@ from s3prl_sb.brains.training import TrainingBrain
 from s3prl_sb.dataio.audio import AudioFileError
 from s3prl_sb.lobes.networks.precision import full_precision
 from s3prl_sb.lobes.upstreams.base import AudioError, Upstream
+from s3prl_sb.metrics.measures import Measures
 
 
 class Evaluation(TrainingBrain):
     """Evaluation half of SSLBrain: features, mean loss, best checkpoint, results."""
 
+    unit = "utterance"  #: what a bootstrap of the test set draws
     evaluation_loss = True  #: whether the loss is meaningful on new data
     upstream: Upstream
     tested_seconds: float | None = None  #: duration of the test set
@@ -167,6 +169,20 @@ class Evaluation(TrainingBrain):
 
     def write_predictions(self) -> None:
         """Writes the test-set predictions into ``output_folder``."""
+
+    def measures(self) -> Measures | None:
+        """Returns what each item of the test contributed to each metric.
+
+        It is called once, in the main process, when the test is finished, and written
+        into ``measures.json``; the intervals of ``results.json`` are computed from it.
+
+        Returns
+        -------
+        Measures or None
+            Metrics of :meth:`stage_stats` that have an interval, see
+            :mod:`s3prl_sb.brains.measuring`; None: none has.
+        """
+        return None
 
     def interface(self) -> dict[str, Any]:
         """Returns what an export needs besides upstream, featurizer and head.

@@ -19,6 +19,8 @@ from s3prl_sb.dataio.frame_labels import labels_of
 from s3prl_sb.dataio.splits import make_splits, read_splits
 from s3prl_sb.dataio.timeline import FORMATS, Item
 from s3prl_sb.lobes.event_decoding import decode_events, smooth
+from s3prl_sb.metrics.contributions import of_events
+from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.metrics.psds import SCENARIOS, psds
 from s3prl_sb.metrics.sound_events import event_counts, event_measures, segment_counts
 from s3prl_sb.startup.configuration import RecipeError
@@ -60,6 +62,7 @@ class EventBrain(MultiLabelFrameBrain):
     """
 
     metric = "onset_f1"
+    unit = "recording"
 
     def __init__(self, references, choose_by=None, **kwargs):
         super().__init__(**kwargs)
@@ -184,19 +187,30 @@ class EventBrain(MultiLabelFrameBrain):
         )
         return score.value if score.by_label else 0.0
 
-    def write_predictions(self):
-        """Writes ``predictions.csv``, ``labels.csv``, the events as DESED's tables, and
-        plots of the labels and of the recordings with the lowest onset F1."""
-        folder, settings = Path(self.hparams.output_folder), self.hparams
+    def measures(self):
+        """Returns the counts of each recording."""
+        counts = self._counts()
+        entries = [of_events(counts[kind], kind) for kind in KINDS]
+        entries = {name: entry for each in entries for name, entry in each.items()}
+        names = list(counts["segment"].recordings)
+        return Measures.build(self.unit, names, entries) if entries else None
+
+    def _counts(self):
+        """Returns the counts of each kind of score."""
+        settings, labels = self.hparams, self.labels
         sides, collar = (self.events, self.found), settings.onset_collar
-        seconds, labels = self.seconds, self.labels
-        counts = {
-            "segment": segment_counts(
-                *sides, seconds, labels, settings.segment_seconds
-            ),
+        segment = (self.seconds, labels, settings.segment_seconds)
+        return {
+            "segment": segment_counts(*sides, *segment),
             "onset": event_counts(*sides, labels, collar),
             "event": event_counts(*sides, labels, collar, settings.offset_share),
         }
+
+    def write_predictions(self):
+        """Writes ``predictions.csv``, ``labels.csv``, the events as DESED's tables, and
+        plots of the labels and of the recordings with the lowest onset F1."""
+        folder, counts = Path(self.hparams.output_folder), self._counts()
+        seconds, labels = self.seconds, self.labels
         parts = [
             f"{k}_{part}" for k in KINDS for part in ("right", "found", "true", "f1")
         ]

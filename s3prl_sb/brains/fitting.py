@@ -14,6 +14,7 @@ from s3prl_sb.brains.classification import ClassificationBrain
 from s3prl_sb.dataio.collation import collate
 from s3prl_sb.lobes.heads.at_once import FitsAtOnce, Repeated
 from s3prl_sb.metrics.classification import accuracy
+from s3prl_sb.metrics.contributions import mean
 from s3prl_sb.metrics.multi_label import mean_average_precision
 from s3prl_sb.startup.configuration import RecipeError
 
@@ -133,6 +134,23 @@ class FittingBrain(_Base):
         stats[name] = statistics.fmean(values)
         spread = statistics.stdev(values) if len(values) > 1 else 0.0
         return {**stats, f"{name}_deviation": spread}
+
+    def contributions(self):
+        """Returns what each example contributes: to the accuracy the share of the
+        classifiers that are right."""
+        entries = super().contributions()
+        if not self.is_repeated:
+            return entries
+        name = "accuracy" if self.has_one else "mean_average_precision"
+        if name in entries:
+            entries[f"ensemble_{name}"] = entries.pop(name)
+        for entry in entries.values():
+            if entry.get("of") == name:
+                entry["of"] = f"ensemble_{name}"
+        if self.has_one:
+            right = torch.cat(self.votes, dim=1).argmax(-1) == self.true
+            entries[name] = mean(right.double().mean(0))
+        return entries
 
     @staticmethod
     def _accuracy(scores, true):

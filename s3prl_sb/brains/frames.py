@@ -4,7 +4,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import speechbrain as sb
@@ -14,7 +13,8 @@ import torch.nn.functional as F
 from s3prl_sb.brains import plots
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.distributed import share
-from s3prl_sb.brains.labels import category_pipe
+from s3prl_sb.brains.frame_lengths import check_lengths
+from s3prl_sb.brains.labels import SPEAKER, category_pipe
 from s3prl_sb.brains.timeline_plot import label_timeline
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.ctm import write_ctm
@@ -28,12 +28,13 @@ from s3prl_sb.dataio.splits import make_splits, read_splits
 from s3prl_sb.lobes.heads.pooling import frame_mask
 from s3prl_sb.lobes.time_alignment import align
 from s3prl_sb.metrics.classification import accuracy, confusion_matrix
+from s3prl_sb.metrics.contributions import Entry, mean, ratio
+from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.csv_files import write_csv
 from s3prl_sb.storage.file_names import file_stem
 
 TIMELINES = 4  # number of plotted utterances
-TOLERANCE = 0.1  # seconds by which the features of an utterance may be too short
 
 
 class FrameBrain(SSLBrain):
@@ -166,6 +167,26 @@ class FrameBrain(SSLBrain):
             stats["accuracy"] = accuracy(predicted, true)
         return stats
 
+    def contributions(self) -> dict[str, Entry]:
+        """Returns what each utterance contributes to the metrics of the test."""
+        right, counted = [], []
+        for name, true in self.true.items():
+            known = true != UNKNOWN
+            right.append(int((self.predicted[name] == true)[known].sum()))
+            counted.append(int(known.sum()))
+        entries = {"frame_accuracy": ratio(right, counted)}
+        if self.utterances:
+            pairs = [self.utterances[name][:2] for name in self.true]
+            entries["accuracy"] = mean(int(label == best) for label, best in pairs)
+        return entries
+
+    def measures(self):
+        """Returns the contributions; if labels are speakers, these are drawn."""
+        names, units = list(self.true), None
+        if self.unit == SPEAKER:
+            units = [self.labels[self.utterances[name][0]] for name in names]
+        return Measures.build(self.unit, names, self.contributions(), units)
+
     def active(self, labels: torch.Tensor) -> torch.Tensor:
         """Returns which labels hold in each frame.
 
@@ -209,9 +230,14 @@ class FrameBrain(SSLBrain):
         self.plot_confusions(folder / "confusion_matrix.png")
 
     def plot_confusions(self, path):
-        """Plots which labels are confused, into a PNG file."""
+        """Plots which labels are confused, into a PNG file, and writes the counts into
+        ``confusions.csv`` beside it."""
         counts = confusion_matrix(*self.joined(), len(self.labels))
         plots.confusion_matrix(path, counts, self.labels, plots.heading(self))
+        pairs = counts.nonzero().tolist()
+        rows = [[self.labels[t], self.labels[p], int(counts[t, p])] for t, p in pairs]
+        header = ["label", "prediction", "frames"]
+        write_csv(path.with_name("confusions.csv"), header, rows)
 
     def _rate(self, name):
         """Returns the share of right labels in an utterance, of those that count; None
@@ -245,41 +271,6 @@ class FrameBrain(SSLBrain):
                 "threshold": None,
             },
         }
-
-
-def check_lengths(
-    names: Sequence[str],
-    wanted: torch.Tensor,
-    seconds: torch.Tensor,
-    stride: float,
-    frame_seconds: float,
-) -> None:
-    """Checks that labels, made by the manifest, and features are equally long.
-
-    Arguments
-    ---------
-    names : list of str
-        Ids of the utterances.
-    wanted, seconds : torch.Tensor
-        [batch], seconds of the labels and of the features.
-    stride, frame_seconds : float
-        Seconds from one frame to the next, of the features and of the labels.
-
-    Raises
-    ------
-    RecipeError
-        Names an utterance whose audio has changed.
-    """
-    # The last frame may end up to half a frame before the audio or after it
-    tolerance = TOLERANCE + 2 * stride + frame_seconds / 2
-    for name, need, have in zip(names, wanted.tolist(), seconds.tolist()):
-        is_one = need < 1.5 * frame_seconds  # also of audio that is shorter
-        if have - need > tolerance or (need - have > tolerance and not is_one):
-            raise RecipeError(
-                f"'{name}' has {have:.2f} s of features, but by its duration in "
-                f"the manifest {need:.2f} s. Has the audio changed since? Prepare "
-                "again, into another save_folder."
-            )
 
 
 def frame_splits(hparams, multi_label=False):

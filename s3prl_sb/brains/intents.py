@@ -20,6 +20,8 @@ from s3prl_sb.brains.labels import (
 from s3prl_sb.corpora.fluent_speech_commands import check_slots
 from s3prl_sb.dataio.splits import make_splits, read_splits
 from s3prl_sb.metrics.classification import accuracy, confusion_matrix
+from s3prl_sb.metrics.contributions import mean
+from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.storage.csv_files import write_csv
 
 
@@ -60,6 +62,14 @@ class IntentBrain(LabelBrain):
             right = accuracy(self.predicted[:, n], self.true[:, n])
             stats[f"accuracy_{slot}"] = right
         return stats
+
+    def measures(self):
+        """Returns which utterances, and which of their slots, are right."""
+        right = self.predicted == self.true
+        entries = {"accuracy": mean(right.all(1).long())}
+        for slot, column in zip(self.slots, right.T):
+            entries[f"accuracy_{slot}"] = mean(column.long())
+        return Measures.build(self.unit, self.ids, entries)
 
     def write_predictions(self):
         """Writes ``predictions.csv``, and a confusion matrix for each slot."""

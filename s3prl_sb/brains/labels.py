@@ -14,6 +14,8 @@ from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.pipes import EncodeCategory
 from s3prl_sb.startup.configuration import RecipeError
 
+SPEAKER = "speaker"  #: unit of a Brain whose labels are speakers
+
 
 class LabelBrain(SSLBrain):
     """Base class of Brains that predict labels of utterances."""

@@ -28,6 +28,8 @@ from s3prl_sb.lobes.spectral_masks import (
 )
 from s3prl_sb.lobes.stft import STFT, align, hop_for
 from s3prl_sb.metrics import perceptual
+from s3prl_sb.metrics.contributions import of_rows
+from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.metrics.separation import best_permutation, si_sdr
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.csv_files import write_csv
@@ -184,6 +186,10 @@ class MaskingBrain(SSLBrain):
                 "are they silent, or too short? Give it utterances of a second or more."
             )
         return stats
+
+    def measures(self):
+        """Returns the metrics of each utterance."""
+        return Measures.build(self.unit, list(self.rows), of_rows(self.rows.values()))
 
     def write_predictions(self):
         """Writes ``predictions.csv`` and a few audio examples."""

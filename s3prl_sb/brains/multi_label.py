@@ -14,6 +14,8 @@ from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.clip_labels import BETWEEN, EncodeLabels, labels_of
 from s3prl_sb.dataio.splits import make_splits, read_splits
+from s3prl_sb.metrics.contributions import Entry, label_f1, of_scores
+from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.metrics.multi_label import (
     average_precisions,
     label_measures,
@@ -97,6 +99,16 @@ class MultiLabelBrain(SSLBrain):
             "macro_f1": macro_f1(scores > self.threshold, true),
             "threshold": self.threshold,
         }
+
+    def contributions(self) -> dict[str, Entry]:
+        """Returns what each utterance contributes to the metrics of the test."""
+        found, true = self.scores > self.threshold, self.true
+        counts = [side.int().numpy() for side in (found & true, found, true)]
+        return {**of_scores(self.scores, true), "macro_f1": label_f1(*counts)}
+
+    def measures(self):
+        """Returns the contributions."""
+        return Measures.build(self.unit, self.ids, self.contributions())
 
     def write_predictions(self):
         """Writes ``predictions.csv``, and ``labels.csv`` with the average precision of

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from s3prl_sb.brains.frames import FrameBrain
 from s3prl_sb.dataio.frame_labels import UNKNOWN
+from s3prl_sb.metrics.contributions import label_f1
 from s3prl_sb.metrics.multi_label import macro_f1, mean_average_precision
 
 
@@ -77,6 +78,16 @@ class MultiLabelFrameBrain(FrameBrain):
             "frame_average_precision": mean_average_precision(scores, true),
             "threshold": self.threshold,
         }
+
+    def contributions(self):
+        """Returns the right, the predicted and the true frames of each label."""
+        rows = []
+        for name, true in self.true.items():
+            known = (true != UNKNOWN).all(-1)
+            found, there = self.active(self.predicted[name])[known], true[known] > 0
+            sides = (found & there, found, there)
+            rows.append(torch.stack([side.sum(0) for side in sides]))
+        return {"frame_f1": label_f1(*torch.stack(rows, 1).numpy())}
 
     def active(self, labels: torch.Tensor) -> torch.Tensor:
         """Returns which labels hold in each frame, for probabilities or the truth

@@ -9,8 +9,9 @@ from pathlib import Path
 from s3prl_sb.brains.ctc import CTCBrain
 from s3prl_sb.corpora.ml_superb import FEW_SHOT
 from s3prl_sb.errors import ManifestError
-from s3prl_sb.metrics.languages import cer_of_languages, identification_accuracy
-from s3prl_sb.metrics.transcription import Edits
+from s3prl_sb.metrics.contributions import error_rate, mean
+from s3prl_sb.metrics.languages import cer_of_languages
+from s3prl_sb.metrics.transcription import Edits, edits_of_each
 from s3prl_sb.storage.csv_files import write_csv
 
 
@@ -39,13 +40,17 @@ class LanguageBrain(CTCBrain):
         languages = languages_of(records)
         return _with_texts(records, "{language}"), {"languages": languages}
 
-    def score(self, hypotheses, references):
-        """Returns the accuracy of the first word, also of the few-shot languages."""
-        scores = {}
-        for ending, names in self.tracks(references).items():
-            predicted = {name: hypotheses[name] for name in names}
-            scores[f"accuracy{ending}"] = identification_accuracy(predicted, names)
-        return scores
+    def contributions(self, hypotheses, references):
+        """Returns those to the accuracy of the first word, also of the few-shot
+        languages."""
+        right = {
+            name: int(hypotheses[name].split()[:1] == text.split()[:1])
+            for name, text in references.items()
+        }
+        return {
+            f"accuracy{ending}": mean(right[n] if n in names else None for n in right)
+            for ending, names in self.tracks(references).items()
+        }
 
     def tracks(self, references):
         """Separates the references of few-shot languages from the others.
@@ -94,17 +99,24 @@ class MultilingualBrain(LanguageBrain):
             records = _with_texts(records, f"{mark_of('{language}')} {{text}}")
         return records, {"languages": languages}
 
-    def score(self, hypotheses, references):
-        """Returns error rates over all utterances, their mean over languages, and
-        the accuracy of the language if texts have marks."""
+    def contributions(self, hypotheses, references):
+        """Returns those to error rates over all utterances, to their mean over
+        languages, and to the accuracy of the language if texts have marks."""
         marked = self.marks_of(references)
-        scores = super().score(hypotheses, references) if marked else {}
+        entries = super().contributions(hypotheses, references) if marked else {}
+        languages = [self.languages[name] for name in references]
+        numbers = {language: n for n, language in enumerate(dict.fromkeys(languages))}
         for ending, names in self.tracks(references).items():
-            edits = self._edits(hypotheses, names)
-            scores[f"cer{ending}"] = sum(edits.values(), Edits()).rate
-            rates = [each.rate for each in edits.values()]
-            scores[f"cer_of_languages{ending}"] = sum(rates) / len(rates)
-        return scores
+            texts = self._without_marks(hypotheses, names)
+            edits = dict(zip(names, edits_of_each(*texts, "character")))
+            entry = error_rate(edits.get(name, Edits()) for name in references)
+            entries[f"cer{ending}"] = entry
+            entries[f"cer_of_languages{ending}"] = {
+                **entry,
+                "kind": "group_ratio",
+                "groups": [numbers[language] for language in languages],
+            }
+        return entries
 
     def marks_of(self, references):
         """Returns the marks of all languages if each reference begins with its own.
@@ -124,13 +136,17 @@ class MultilingualBrain(LanguageBrain):
             return {mark_of(language).lower() for language in self.languages.values()}
         return set()
 
-    def _edits(self, hypotheses, references):
-        """Returns languages to edits of the texts without marks."""
+    def _without_marks(self, hypotheses, references):
+        """Returns both texts of the references without marks."""
         marks = self.marks_of(references)
-        texts = [
+        return [
             {name: without_marks(each[name], marks) for name in references}
             for each in (hypotheses, references)
         ]
+
+    def _edits(self, hypotheses, references):
+        """Returns languages to edits of the texts without marks."""
+        texts = self._without_marks(hypotheses, references)
         return cer_of_languages(*texts, self.languages)
 
     def write_predictions(self):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from s3prl_sb.brains import layer_results
+from s3prl_sb.brains.measuring import intervals_of_parts
 from s3prl_sb.identity import digest
 from s3prl_sb.startup import protocol
 from s3prl_sb.startup.configuration import RecipeError
@@ -166,7 +167,8 @@ def summary(folder, parts, inner=""):
         ``utterances`` are lists with one entry per part; ``layer_weights`` are means,
         ``seconds`` a sum; ``lr``, ``search`` and the parts of ``identity`` are null
         where parts differ; ``settings`` are those that all share; ``protocol`` judges
-        all parts together; ``folds`` has the essentials of each.
+        all parts together; ``folds`` has the essentials of each. ``intervals`` are of
+        the means, with the items of each part drawn among themselves.
 
     Raises
     ------
@@ -175,7 +177,12 @@ def summary(folder, parts, inner=""):
     """
     results = _read(folder, parts, inner, "results.json")
     with naming(folder, f"a folder with the results of all {parts.key}s"):
-        return _merged(parts, results, inner)
+        merged = _merged(parts, results, inner)
+    places = {str(part): folder / parts.folder(part) / inner for part in parts.values}
+    groups = {n: n if parts.alike else parts.group(n) for n in places}
+    if intervals := intervals_of_parts(places, groups):
+        merged["intervals"] = intervals
+    return merged
 
 
 def _merged(parts, results, inner):
@@ -186,8 +193,9 @@ def _merged(parts, results, inner):
     together = {split: sum(counts) for split, counts in utterances.items()}
     columns = zip(*(each["layer_weights"] for each in results))
     copied = ("metrics", "valid", "utterances", "best_step", "lr")
+    first = {key: value for key, value in results[0].items() if key != "intervals"}
     return {
-        **results[0],
+        **first,
         "metrics": _of_parts(parts, results, "metrics"),
         "valid": _of_parts(parts, results, "valid"),
         "utterances": utterances,
@@ -204,6 +212,7 @@ def _merged(parts, results, inner):
             {
                 "fold": part,
                 "folder": str(Path(parts.folder(part), inner)),
+                **({} if parts.alike else {"group": parts.group(part)}),
                 **{key: each[key] for key in copied},
                 "identity": each.get("identity"),
             }

@@ -82,6 +82,7 @@ class PretrainingBrain(TrainingBrain):
     metric = "loss"
     higher_is_better = False
     outcome: Outcome  #: of the last batch
+    codes: dict[str, list[torch.Tensor]] = {}  #: of the last validation
 
     def __init__(
         self,
@@ -302,6 +303,7 @@ class PretrainingBrain(TrainingBrain):
             self.trained = self._measured(total)
             return
         total = distributed.summed(self.valid_sums.values)
+        self.codes = self.objective.codes(total) if total else {}
         self.validated(self._measured(total), epoch)
 
     def _measured(self, sums):
@@ -340,6 +342,7 @@ class PretrainingBrain(TrainingBrain):
             pretraining_plots.draw(folder, history, self.objective, self.example)
             standing.write_failed(Path(self.hparams.save_folder) / UNREADABLE)
             if is_best:
+                pretraining_results.write_codes(folder, steps, self.codes)
                 pretrained_card.save_card(self, self.facts(valid))
         if getattr(self.hparams, "stop_on_collapse", True):
             standing.check_collapse(alarms)

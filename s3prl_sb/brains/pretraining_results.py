@@ -4,11 +4,17 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+from pathlib import Path
+
+import torch
+
 from s3prl_sb.brains import plots, results
 from s3prl_sb.brains.pretraining_sums import worded
+from s3prl_sb.storage.files import write_json
 
 #: Held-out measures that are the result.
 SPLIT = "valid"
+CODES = "codes.json"  #: file of the use of codes, in the output folder
 
 
 def write(brain, course):
@@ -32,3 +38,21 @@ def write(brain, course):
     content["upstream_model"]["trained"] = brain.begins
     words = plots.heading(brain, {brain.metric: worded(brain.best)[brain.metric]})
     results.publish(brain, content, words, SPLIT)
+
+
+def write_codes(folder: Path, step: int, codes: dict[str, list[torch.Tensor]]) -> None:
+    """Writes how often each code is used in the held-out audio.
+
+    Arguments
+    ---------
+    folder : pathlib.Path
+        Output folder.
+    step : int
+        Updates so far.
+    codes : dict
+        See :meth:`s3prl_sb.objectives.base.Objective.codes`; without any there is no
+        file.
+    """
+    lists = {name: [part.tolist() for part in parts] for name, parts in codes.items()}
+    if lists:
+        write_json(folder / CODES, {"step": step, "codes": lists})

@@ -16,8 +16,9 @@ from s3prl_sb.brains import recognition_files
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.diarization import errors_of, fit_labels
 from s3prl_sb.brains.distributed import share
-from s3prl_sb.brains.frames import check_lengths
+from s3prl_sb.brains.frame_lengths import check_lengths
 from s3prl_sb.brains.recognition_data import frame_length, part_sizes
+from s3prl_sb.brains.recognition_entries import contributions
 from s3prl_sb.brains.recognition_scores import (
     ERRORS,
     SceneScores,
@@ -39,6 +40,7 @@ from s3prl_sb.dataio.tokenizers import Tokenizer
 from s3prl_sb.lobes.heads.recognizer import SceneOutput, checked_kinds
 from s3prl_sb.lobes.scene_losses import event_loss, speaker_loss, word_loss
 from s3prl_sb.lobes.time_alignment import align
+from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.metrics.sound_events import event_counts, segment_counts
 from s3prl_sb.startup.configuration import RecipeError
 
@@ -91,6 +93,7 @@ class RecognitionBrain(SSLBrain):
     """
 
     metric = "mean_score"
+    unit = "recording"
 
     def __init__(
         self,
@@ -223,6 +226,12 @@ class RecognitionBrain(SSLBrain):
             )
         chosen = {name: float(getattr(self.decisions, name)) for name in CHOSEN}
         return {**stats, **chosen}
+
+    def measures(self):
+        """Returns the counts of each recording that the measures are of."""
+        entries = contributions(self.scores)
+        names = list(self.scores.records)
+        return Measures.build(self.unit, names, entries) if entries else None
 
     def timeline_of(self, name: str, record: Mapping[str, Any]) -> Timeline:
         """Returns the predicted timeline of a recording.

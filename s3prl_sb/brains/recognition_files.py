@@ -29,7 +29,8 @@ def write(brain: "RecognitionBrain") -> None:
     """Writes the files of a tested Brain into its ``output_folder``.
 
     * ``predictions.csv``: the measures of each scene;
-    * ``measures.json``: numerator and denominator of each measure of each scene;
+    * ``counts.json``: numerator and denominator of each measure of each scene, also of
+      the twins that ``measures.json`` is not of;
     * ``hyp.jsonl`` and ``ref.jsonl``, whole timelines; ``.rttm``, ``.seglst.json`` and
       ``.tsv``, their speakers, words and events;
     * ``timelines``: pictures of the worst scenes;
@@ -49,7 +50,7 @@ def write(brain: "RecognitionBrain") -> None:
     rows = [_row(name, brain.seen[name], rates[name]) for name in names]
     write_csv(folder / "predictions.csv", header, rows)
     counts = scores.counts()
-    write_json(folder / "measures.json", counts)
+    write_json(folder / "counts.json", counts)
     timelines = {
         "hyp": {name: brain.timelines[name] for name in names},
         "ref": {name: items_of(brain.seen[name]) for name in names},

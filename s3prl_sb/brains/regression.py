@@ -5,6 +5,7 @@ Authors
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import speechbrain as sb
@@ -16,7 +17,9 @@ from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.scatter_plot import scatter_plot
 from s3prl_sb.dataio.splits import make_splits, read_splits
 from s3prl_sb.dataio.utterance_values import UtteranceValues
+from s3prl_sb.metrics.contributions import Entry, mean
 from s3prl_sb.metrics.correlation import mean_squared_error, pearson, spearman
+from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.csv_files import write_csv
 
@@ -158,6 +161,34 @@ class RegressionBrain(SSLBrain):
                 stats.update(zip(names, each))
         return stats
 
+    def measures(self):
+        """Returns the true and the predicted numbers."""
+        predicted, true = (side.double() for side in self.joined())
+        entries = self._entries(predicted, true)
+        if means := self.by_system():
+            numbers = {system: number for number, system in enumerate(means)}
+            groups = [numbers[system] for system in self.systems]
+            truth = true.clone()
+            for row, system in enumerate(self.systems):
+                if system in self.truth_of_systems:
+                    truth[row] = float(self.truth_of_systems[system])
+            for name, entry in self._entries(predicted, truth, groups).items():
+                entries[SYSTEM + name] = entry
+        return Measures.build(self.unit, self.ids, entries)
+
+    def _entries(self, predicted, true, groups=None):
+        """Returns the entries of all metrics, of utterances or of systems."""
+        start, entries = SYSTEM if groups else "", {}
+        several = len(self.values) > 1
+        for name in METRICS:
+            terms = [f"{value}_{name}" if several else name for value in self.values]
+            for term, *sides in zip(terms, predicted.T, true.T):
+                entries[term] = entry_of(name, *sides, groups)
+            if several:
+                terms = [start + term for term in terms]
+                entries[name] = {"kind": "mean_of", "terms": terms}
+        return entries
+
     def write_predictions(self):
         """Writes ``predictions.csv``, ``systems.csv`` and a scatter plot of each
         number."""
@@ -198,6 +229,39 @@ class RegressionBrain(SSLBrain):
             "head": {"num_classes": len(self.values)},
             "hparams": {"values": self.values},
         }
+
+
+def entry_of(
+    name: str,
+    predicted: torch.Tensor,
+    true: torch.Tensor,
+    groups: Sequence[int] | None = None,
+) -> Entry:
+    """Returns the contributions to a metric of numbers.
+
+    Arguments
+    ---------
+    name : str
+        One of :data:`METRICS`.
+    predicted, true : torch.Tensor
+        [utterances].
+    groups : list of int, optional
+        [utterances], number of the system of each, whose means are measured.
+
+    Returns
+    -------
+    dict
+
+    Example
+    -------
+    >>> entry_of("mse", torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0]))["values"]
+    [0.0, 4.0]
+    """
+    if name == "mse" and groups is None:
+        return mean((predicted - true).square())
+    kind = {"mse": "group_mse", "lcc": "pearson", "srcc": "spearman"}[name]
+    entry = {"kind": kind, "x": predicted.tolist(), "y": true.tolist()}
+    return entry if groups is None else {**entry, "groups": groups}
 
 
 def regression_splits(hparams, values=("value",)):

@@ -9,6 +9,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import inspect
 import logging
 import os
 import resource
@@ -19,7 +20,7 @@ import speechbrain
 import torch
 
 import s3prl_sb
-from s3prl_sb.brains import audio_examples, plots
+from s3prl_sb.brains import audio_examples, measuring, plots
 from s3prl_sb.brains.costs import with_costs_of_training
 from s3prl_sb.brains.course import loggers_with
 from s3prl_sb.dataio import conditions
@@ -67,8 +68,10 @@ def write(brain, metrics):
     """
     folder = Path(brain.hparams.output_folder)
     layers, weights = layers_of(brain)
+    intervals = measuring.publish(brain, metrics, folder)
     results = {
         **facts(brain, metrics),
+        **({"intervals": intervals} if intervals else {}),
         "utterances": brain.splits,
         "test": describe_test(brain),
         "layers": layers,
@@ -144,7 +147,7 @@ def publish(brain, results, words, split="test"):
     path = Path(brain.hparams.output_folder) / "results.json"
     results = with_costs_of_training(path, results)
     write_json(path, results)
-    _to_tensorboard(brain, results, split)
+    _to_loggers(brain, results, split)
     logger.info("Results: %s, in %s", words, path)
 
 
@@ -183,7 +186,7 @@ def log_weights(brain, step):
         each.log_weights(step, *layers_of(brain))
 
 
-def _to_tensorboard(brain, results, split):
+def _to_loggers(brain, results, split):
     """Logs the measures, the pictures and the settings."""
     folder = Path(brain.hparams.output_folder)
     pictures = sorted([*folder.glob("*.png"), *folder.glob("timelines/*.png")])
@@ -199,7 +202,16 @@ def _to_tensorboard(brain, results, split):
     for each in loggers_with(brain, "log_results"):
         measures, step = results["metrics"], results["best_step"]
         sounds = audio_examples.sounds(folder)
-        each.log_results(settings, measures, pictures, step, split, sounds)
+        media = pictures, step, split, sounds
+        each.log_results(settings, measures, *media, **_intervals(each, results))
+
+
+def _intervals(each, results):
+    """Returns the intervals for a logger, unless it is older than they are."""
+    parameters = inspect.signature(each.log_results).parameters.values()
+    takes = any(p.name == "intervals" or p.kind == p.VAR_KEYWORD for p in parameters)
+    intervals = (results.get("intervals") or {}).get("metrics")
+    return {"intervals": intervals} if takes else {}
 
 
 def describe_test(brain):

@@ -30,6 +30,7 @@ from s3prl_sb.identity.data import digests, seconds_of
 from s3prl_sb.identity.upstreams import first_identity
 from s3prl_sb.lobes import dtw
 from s3prl_sb.lobes.featurizer import Featurizer
+from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.metrics.query_trials import DETECTED, Trials, standardize, stdlist
 from s3prl_sb.startup import acceptance
 from s3prl_sb.startup.configuration import RecipeError
@@ -68,6 +69,7 @@ class RetrievalBrain(UntrainedBrain):
     task = "SUPERB/QbE"
     metric = "mtwv"
     higher_is_better = True
+    unit = "query"
 
     def __init__(self, hparams, run_opts=None):
         super().__init__(hparams, run_opts)
@@ -282,6 +284,8 @@ class RetrievalBrain(UntrainedBrain):
             path = folder / "stdlist" / split / "benchmark.stdlist.xml"
             write_text(path, stdlist(ids[split], ids["documents"], normed))
         self._write_predictions(ids, tables["test"], best["test"])
+        chosen = self.best.get("threshold", math.inf)
+        self.searched = tables["test"], best["test"], chosen
         results.write_interface(self)
         results.write(self, metrics)
         return metrics
@@ -297,6 +301,12 @@ class RetrievalBrain(UntrainedBrain):
                 rows.append([query, document, cost, score, detected, int(true)])
         columns = ["query", "document", "cost", "score", "detected", "true"]
         write_csv(Path(self.hparams.output_folder) / "predictions.csv", columns, rows)
+
+    def measures(self):
+        """Returns the term-weighted values of each query."""
+        table, scores, threshold = self.searched
+        entries = table.contributions(scores, threshold)
+        return Measures.build(self.unit, table.queries, entries)
 
     def interface(self):
         """Returns a searcher with the chosen layer and the moments of the features,

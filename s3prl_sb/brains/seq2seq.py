@@ -20,8 +20,16 @@ from s3prl_sb.dataio.token_training import trained_tokenizer
 from s3prl_sb.dataio.translations import TARGETS
 from s3prl_sb.lobes.label_smoothing import sequence_cross_entropy, shifted
 from s3prl_sb.lobes.seq2seq_decoding import BeamSearcher
-from s3prl_sb.metrics.transcription import cer, wer
-from s3prl_sb.metrics.translation import AUTO, USUAL, bleu, tokenizer_for
+from s3prl_sb.metrics.contributions import error_rate
+from s3prl_sb.metrics.measures import Measures
+from s3prl_sb.metrics.transcription import cer, edits_of_each, wer
+from s3prl_sb.metrics.translation import (
+    AUTO,
+    USUAL,
+    bleu,
+    bleu_counts,
+    tokenizer_for,
+)
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.csv_files import write_csv
 from s3prl_sb.storage.files import write_text
@@ -182,6 +190,20 @@ class Seq2SeqBrain(SSLBrain):
     def stage_stats(self, stage):
         """Returns the metrics of :meth:`score`."""
         return self.score(self.hypotheses, self.references)
+
+    def measures(self):
+        """Returns the n-grams of each translation, or the errors of transcriptions."""
+        both = self.hypotheses, self.references
+        if self.translates:
+            hparams = self.hparams
+            how = tokenizer_for(hparams.bleu_tokenize, hparams.target_language)
+            entries = {"bleu": {"kind": "bleu", **bleu_counts(*both, how)}}
+        else:
+            entries = {
+                "wer": error_rate(edits_of_each(*both)),
+                "cer": error_rate(edits_of_each(*both, "character")),
+            }
+        return Measures.build(self.unit, list(self.references), entries)
 
     def write_predictions(self):
         """Writes ``predictions.csv``, and ``hyp.txt`` and ``ref.txt`` with a text in

@@ -9,7 +9,8 @@ from pathlib import Path
 from s3prl_sb.brains.ctc import CTCBrain
 from s3prl_sb.dataio.slots import without_marks
 from s3prl_sb.metrics import slots as metrics
-from s3prl_sb.metrics.transcription import wer
+from s3prl_sb.metrics.contributions import error_rate
+from s3prl_sb.metrics.transcription import edits_of_each
 from s3prl_sb.storage.csv_files import write_csv
 
 
@@ -31,25 +32,17 @@ class SlotFillingBrain(CTCBrain):
     metric = "slot_type_f1"
     higher_is_better = True
 
-    def score(self, hypotheses, references):
-        """Returns SUPERB's and S3PRL's metrics, and word errors without marks."""
+    def contributions(self, hypotheses, references):
+        """Returns those to SUPERB's and S3PRL's metrics, and to word errors without
+        marks."""
         slots = self.tokenizer.arguments["slots"]
         words = [
             {key: without_marks(text, slots) for key, text in texts.items()}
             for texts in (hypotheses, references)
         ]
-        both = hypotheses, references
-        scores = {
-            "slot_type_f1": metrics.slot_type_f1(*both),
-            "wer": wer(*words).rate,
-        }
         # The few utterances of a --debug run may have no slots.
-        if any(metrics.slot_values(text) for text in references.values()):
-            scores["slot_value_cer"] = metrics.slot_value_cer(*both).rate
-            scores["slot_value_wer"] = metrics.slot_value_wer(*both).rate
-            scores["slot_edit_f1_full"] = metrics.slot_edit_f1_full(*both)
-            scores["slot_edit_f1_part"] = metrics.slot_edit_f1_part(*both)
-        return scores
+        entries = metrics.contributions(hypotheses, references)
+        return {**entries, "wer": error_rate(edits_of_each(*words))}
 
     def write_predictions(self):
         """Writes ``hyp.txt``, ``ref.txt``, and ``predictions.csv`` with slots."""

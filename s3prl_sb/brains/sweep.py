@@ -202,18 +202,20 @@ class Sweep(Copies):
         -------
         dict
             ``metric``, ``highest``, ``rates`` (for each the best value on the
-            validation set, its loss and epoch; or when it diverged) and
+            validation set, its loss and epoch; or when it diverged; and
+            ``validations``, the update, training loss and value of each) and
             ``best``, null if all diverged.
         """
         rates = {}
-        for rate, learner in zip(self.rates, self.learners):
-            best = learner.best
+        for rate, learner, brain in zip(self.rates, self.learners, self.copies):
+            best, loggers = learner.best, vars(brain.hparams)["train_loggers"]
             rates[f"{rate:g}"] = {
                 self.metric: best.get("score"),
                 "loss": best.get("loss"),
                 "epoch": best.get("epoch"),
                 "diverged_at_step": learner.diverged_at,
                 "stopped_at_step": self.stop_of(learner),
+                "validations": loggers[0].validations(self.metric) if loggers else [],
             }
         best = self.best_of(range(len(self.copies)))
         return {

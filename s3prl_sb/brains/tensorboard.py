@@ -13,6 +13,7 @@ from speechbrain.utils.distributed import main_process_only
 from speechbrain.utils.train_logger import TrainLogger
 
 from s3prl_sb.brains.plots import log_once
+from s3prl_sb.loggers.tracker import results as named_results
 
 #: Nothing depends on what is logged, see :mod:`s3prl_sb.identity.code`.
 COMPUTES = False
@@ -119,7 +120,16 @@ class TensorboardLogger(TrainLogger):
                 self.writer.add_scalar(f"layer_weight/{layer:02d}", weight, step)
             self.writer.flush()
 
-    def log_results(self, settings, metrics, pictures, step, split="test", sounds=()):
+    def log_results(
+        self,
+        settings,
+        metrics,
+        pictures,
+        step,
+        split="test",
+        sounds=(),
+        intervals=None,
+    ):
         """Logs the results of a run, and replaces those of an earlier one.
 
         Call it in the main process only.
@@ -138,6 +148,8 @@ class TensorboardLogger(TrainLogger):
             Split of the metrics.
         sounds : list of (str, pathlib.Path)
             Names and WAV files of one channel.
+        intervals : dict, optional
+            Metrics to the limits of their intervals.
         """
         folder = Path(self.folder) / TEST
         shutil.rmtree(folder, ignore_errors=True)
@@ -147,7 +159,7 @@ class TensorboardLogger(TrainLogger):
         from tensorboard.compat.proto.summary_pb2 import Summary
         from torch.utils.tensorboard.summary import hparams
 
-        tags = {f"{name}/{split}": float(value) for name, value in metrics.items()}
+        tags = named_results(metrics, split, intervals)
         kinds = (bool, int, float, str)
         plain = {k: v for k, v in settings.items() if isinstance(v, kinds)}
         for summary in hparams(plain, tags):

@@ -6,7 +6,8 @@ Authors
 
 from s3prl_sb.brains.ctc import CTCBrain
 from s3prl_sb.corpora.text_normalization import is_unspaced
-from s3prl_sb.metrics.transcription import cer, wer
+from s3prl_sb.metrics.contributions import error_rate
+from s3prl_sb.metrics.transcription import edits_of_each
 
 #: Choices of the key ``metric``.
 METRICS = ("auto", "wer", "cer")
@@ -20,11 +21,13 @@ class TranscriptionBrain(CTCBrain):
     characters if texts have no spaces between words, as in Chinese.
     """
 
-    def score(self, hypotheses, references):
-        """Returns ``wer`` and ``cer``, and ``error_rate`` if it is the metric."""
+    def contributions(self, hypotheses, references):
+        """Returns those to ``wer`` and ``cer``, and ``error_rate`` if it is the
+        metric."""
+        both = hypotheses, references
         rates = {
-            "wer": wer(hypotheses, references).rate,
-            "cer": cer(hypotheses, references).rate,
+            "wer": error_rate(edits_of_each(*both)),
+            "cer": error_rate(edits_of_each(*both, "character")),
         }
         if self.metric in rates:
             return rates

@@ -29,6 +29,7 @@ class UntrainedBrain(sb.Brain):
 
     origin = None  # nothing is trained
     signatures: dict = {}  # of no metric
+    unit = "utterance"  #: what a bootstrap of the test set draws
 
     def __init__(self, hparams, run_opts=None):
         hparams = {**hparams, "total_steps": 0}
@@ -40,3 +41,8 @@ class UntrainedBrain(sb.Brain):
         self.started = time.time()
         self.upstream = hparams["upstream_model"]
         self.best = {}
+
+    def measures(self):
+        """Returns what each item of the test contributed to each metric, see
+        :meth:`s3prl_sb.brains.evaluation.Evaluation.measures`; here None."""
+        return None

@@ -7,11 +7,16 @@ Authors
 import collections
 import functools
 import logging
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import speechbrain as sb
 import torch
 import torch.nn.functional as F
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from s3prl_sb.brains import plots
 from s3prl_sb.brains.base import SSLBrain
@@ -19,7 +24,10 @@ from s3prl_sb.brains.det_plot import det_plot
 from s3prl_sb.brains.distributed import share
 from s3prl_sb.brains.labels import category_pipe, training_values
 from s3prl_sb.dataio.splits import is_few_shot, make_splits, read_splits
+from s3prl_sb.dataio.trials import Trial
 from s3prl_sb.lobes.heads.pooling import frame_mask
+from s3prl_sb.metrics.contributions import mean
+from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.metrics.score_normalization import as_norm
 from s3prl_sb.metrics.verification import (
     det_curve,
@@ -64,6 +72,7 @@ class VerificationBrain(SSLBrain):
 
     metric = "eer"
     higher_is_better = False
+    unit = "speaker"
     evaluation_loss = False  # it is undefined for new speakers
 
     def __init__(self, trials, cohort=(), choose="best", **kwargs):
@@ -84,6 +93,7 @@ class VerificationBrain(SSLBrain):
 
     def use_cache(self, splits):
         """Replaces audio by cached features, and counts the cohort separately."""
+        self.records = splits["test"].data
         super().use_cache(splits)
         if self.cohort and not getattr(self, "debug", False):
             for split in self.trials:
@@ -141,7 +151,7 @@ class VerificationBrain(SSLBrain):
             stats["step"] = float(self.optimizer_step)
         if stage == sb.Stage.VALID:
             return stats
-        self.scores, self.labels = scores[""], labels
+        self.scores, self.labels, self.all_scores = scores[""], labels, scores
         self.accepted = accepted = self.scores >= self.best["threshold"]
         target = labels == 1
         stats["false_acceptance"] = accepted[~target].double().mean().item()
@@ -159,8 +169,8 @@ class VerificationBrain(SSLBrain):
         Returns
         -------
         scores : dict
-            "" to the scores, [trials], float64. If they are normalized, also "cosine_"
-            to the scores before normalization.
+            "" to the scores, [trials], float64. If they are normalized, also
+            ``cosine_`` to the scores before normalization.
         labels : torch.Tensor
             [trials].
         """
@@ -185,6 +195,26 @@ class VerificationBrain(SSLBrain):
             cosines, first, second, embeddings @ cohort.T, self.hparams.top_n
         )
         return {"": normed, "cosine_": cosines}, labels
+
+    def measures(self):
+        """Returns the scores of the trials; both speakers of a trial are drawn."""
+        trials, targets = self.trials["test"], self.labels
+        speakers = speakers_of(trials, self.records)
+        entries = {}
+        for name, scores in self.all_scores.items():
+            arrays = {"scores": scores.numpy(), "targets": targets.numpy()}
+            entries[f"{name}eer"] = {"kind": "eer", **arrays}
+            entries[f"{name}min_dcf"] = {"kind": "min_dcf", "of": f"{name}eer"}
+        kinds = {"false_acceptance": 0, "false_rejection": 1}
+        for name, kind in kinds.items():
+            wrong = (self.accepted != targets.bool()).double()
+            entries[name] = mean(wrong.where(targets == kind, torch.nan))
+        return Measures.build(
+            self.unit,
+            unique(f"{trial.first} {trial.second}" for trial in trials),
+            entries,
+            [(speakers[trial.first], speakers[trial.second]) for trial in trials],
+        )
 
     def write_predictions(self):
         """Writes ``predictions.csv``, ``scores.txt`` (label, score and both utterances,
@@ -248,6 +278,72 @@ def verification_splits(hparams):
     splits["train"].add_pipe(category_pipe(speakers, "speaker"))
     splits["train"].set_output_keys(["id", "sig", "speaker_encoded"])
     return splits, speakers, list(cohort)
+
+
+def speakers_of(
+    trials: Sequence[Trial], records: Mapping[str, Mapping[str, Any]]
+) -> dict[str, str]:
+    """Returns the speakers of the utterances of trials.
+
+    Arguments
+    ---------
+    trials : list of Trial
+        The trials.
+    records : dict
+        ``{id: record}``. Where a record has no ``speaker``, trials of the same speaker
+        tell: utterances that they connect have one, named after the first of them.
+
+    Returns
+    -------
+    dict
+        Ids to names.
+
+    Example
+    -------
+    >>> trials = [Trial(1, "a", "b"), Trial(1, "b", "c"), Trial(0, "a", "d")]
+    >>> speakers_of(trials, {})
+    {'a': 'a', 'b': 'a', 'c': 'a', 'd': 'd'}
+    """
+    names = list(dict.fromkeys(name for trial in trials for name in trial[1:]))
+    numbers = {name: number for number, name in enumerate(names)}
+    same = [(numbers[t.first], numbers[t.second]) for t in trials if t.label]
+    rows, columns = zip(*same)
+    links = coo_array((np.ones(len(same)), (rows, columns)), (len(names),) * 2)
+    _, groups = connected_components(links, directed=False)
+    first: dict[int, str] = {}
+    return {
+        name: records.get(name, {}).get("speaker") or first.setdefault(group, name)
+        for name, group in zip(names, groups.tolist())
+    }
+
+
+def unique(names: Iterable[str]) -> list[str]:
+    """Returns names of which each is there once: the second "a" becomes "a (2)".
+
+    Arguments
+    ---------
+    names : list of str
+        Names.
+
+    Returns
+    -------
+    list of str
+
+    Example
+    -------
+    >>> unique(["a b", "a b", "b a"])
+    ['a b', 'a b (2)', 'b a']
+    """
+    counts: collections.Counter = collections.Counter()
+    result: dict[str, None] = {}
+    for name in names:
+        counts[name] += 1
+        own = name
+        while own in result:  # another one may be named "a (2)"
+            own = f"{name} ({counts[name]})"
+            counts[name] += own in result
+        result[own] = None
+    return list(result)
 
 
 def _cohort(records, hparams):

@@ -189,6 +189,34 @@ class Diary:
             part.path.write_text("".join(map(_line, entries)), encoding="utf-8")
             part.publish()
 
+    def validations(self, metric):
+        """Returns the course of the copy.
+
+        Arguments
+        ---------
+        metric : str
+            Measure of the validation set.
+
+        Returns
+        -------
+        list of list
+            Update, training loss and measure of each validation; NaN is None.
+
+        Example
+        -------
+        >>> diary = Diary(getfixture("tmp_path") / "diary.jsonl", [])
+        >>> diary.log_stats({"steps": 5}, {"loss": 2.0}, {"wer": 0.5})
+        >>> diary.validations("wer")
+        [[5, 2.0, 0.5]]
+        """
+        stats = [e for e in self.entries() if e["method"] == "log_stats"]
+        rows = []
+        for entry in stats:
+            _, train, valid = entry["arguments"]
+            values = ((train or {}).get("loss"), (valid or {}).get(metric))
+            rows.append([entry["step"], *map(_finite, values)])
+        return rows
+
     def flush(self):
         """Does nothing: every entry is written at once."""
 
@@ -230,6 +258,10 @@ class Diary:
                     continue
                 quiet = {"verbose": False} if method == "log_stats" else {}
                 getattr(each, method)(*entry["arguments"], **quiet)
+
+
+def _finite(value):
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _line(entry):

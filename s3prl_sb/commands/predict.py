@@ -18,7 +18,11 @@ class PredictError(UserError, ValueError):
 
 def add_arguments(parser):
     """Adds the arguments of the verb to its parser."""
-    parser.add_argument("model", help="an export, or the output folder of a run")
+    parser.add_argument(
+        "model",
+        help="an export, the output folder of a run, or owner/name on the hub, "
+        "optionally with @REVISION",
+    )
     parser.add_argument("wav", nargs="+", help="wav, flac, ogg or mp3")
     parser.add_argument("--json", action="store_true", help="a line of JSON a file")
     parser.add_argument(

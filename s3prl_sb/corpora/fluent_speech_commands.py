@@ -7,7 +7,7 @@ values of the last three, its slots: "turn on the lights in the kitchen" is acti
 lights, kitchen. No speaker is in two of the tables.
 
 User tables may have other slots, each a column of its name, or S3PRL's one column
-``labels``, with the values of all slots joined by `` ; ``.
+``labels``, with the values of all slots joined by semicolons between spaces.
 
 Authors
  * The s3prl_sb developers, 2026

@@ -155,7 +155,7 @@ def prepare_query_tables(
         Documents to search, as CSV, TSV or JSON, see :mod:`s3prl_sb.dataio.tables`.
     valid_csv, test_csv : str
         Queries. The column ``documents`` has the ids of the documents with the query,
-        joined by `` ; ``, and may be empty. In JSON it is a list.
+        joined by semicolons between spaces, and may be empty. In JSON it is a list.
     save_folder, skip_prep
         See :func:`prepare_quesst14`.
 

@@ -17,6 +17,8 @@ from s3prl_sb.dataio.time_map import TimeMap
 from s3prl_sb.errors import ManifestError, UserError
 
 UNKNOWN = -1.0  # label of an unannotated frame
+#: File of a run: the probabilities of each recording, [frames, speakers].
+PROBABILITIES = "probabilities.safetensors"
 
 
 class UnfoldFrames(UnfoldChunks):

@@ -40,8 +40,8 @@ class Document:
     entries : dict
         Top level of the file, from ruamel.yaml's round-trip loader.
     kinds : dict
-        Key to :class:`Kind`, for entries that declare an object or a list of objects;
-        the other entries are plain.
+        Key to :class:`~s3prl_sb.foreign.classes.Kind`, for entries that declare an
+        object or a list of objects; the other entries are plain.
     folder : pathlib.Path, optional
         Folder of the file, whose modules are named in messages.
 

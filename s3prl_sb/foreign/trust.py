@@ -16,6 +16,7 @@ Authors
 import contextlib
 import contextvars
 import os
+import re
 import shlex
 import stat
 from pathlib import Path
@@ -28,6 +29,7 @@ VARIABLE = "S3PRL_SB_TRUST"
 #: Number of items in an error that would run.
 SHOWN = 5
 FLAG = "--trust"
+_COMMIT = re.compile("[0-9a-f]{40}")  # name of a snapshot of the hub
 _TRUSTS_ALL = contextvars.ContextVar("trust", default=False)
 
 
@@ -82,7 +84,7 @@ def is_trusted(path):
     """
     if _TRUSTS_ALL.get() or _by_environment():
         return True
-    path = Path(path).expanduser().resolve()
+    path = _place(path)
     ours = [Path(__file__).parents[1], resources.folder("hparams")]
     places = [place.resolve() for place in ours]
     try:
@@ -119,7 +121,7 @@ def require(path, would_run):
     if is_trusted(path):
         return
     folders()
-    path = Path(path).expanduser().resolve()
+    path = _place(path)
     folder = path if path.is_dir() else path.parent
     items = [printable(item)[:200] for item in would_run]
     more = f", and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
@@ -319,6 +321,22 @@ def _quoted(folder):
     """Quotes a folder for a shell."""
     text = str(folder)
     return shlex.quote(text) if text.isprintable() else "FOLDER"
+
+
+def _place(path):
+    """Returns the real path of a file or folder.
+
+    A file of a snapshot in the cache of the Hugging Face hub is a link to one named by
+    its content, which all revisions share. It belongs to its snapshot, whose name is
+    the commit: trust in one revision is none in the next.
+    """
+    path = Path(path).expanduser()
+    real, inside = path.resolve(), path.parent.resolve() / path.name
+    for folder in inside.parents:
+        if _COMMIT.fullmatch(folder.name) and folder.parent.name == "snapshots":
+            blobs = folder.parents[1] / "blobs"
+            return inside if real.parent == blobs.resolve() else real
+    return real
 
 
 def _by_environment():

@@ -2,8 +2,9 @@
 
 Functions that read a file for an upstream report it here, and the base class listens
 while an upstream is built. So the files of an upstream are observed, and no list of
-arguments that may be files is needed. :func:`~s3prl_sb.lobes.cards.check.
-check_upstream` finds upstreams that open files without reporting them.
+arguments that may be files is needed.
+:func:`~s3prl_sb.lobes.cards.check.check_upstream` finds upstreams that open files
+without reporting them.
 
 Authors
  * The s3prl_sb developers, 2026

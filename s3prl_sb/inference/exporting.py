@@ -28,6 +28,7 @@ from s3prl_sb.storage.yaml_texts import yaml_parser
 from s3prl_sb.terminal.messages import few
 
 UPSTREAM = "upstream_source"  # name of a local checkpoint in an export
+MEASURES = "measures.json"  # of each utterance of the test, for intervals
 MODULES = ("upstream", "featurizer", "head")
 MARK = "exported by s3prl_sb"  # in the first line of an export's hyperparams.yaml
 SETTINGS = "the settings of a run"
@@ -132,6 +133,8 @@ def _fill(folder, destination, run, copy_upstream):
     _drop_comments(nodes)  # the entries carry the headings of the recipe
     programs.write(nodes, text)
     write_json(folder / "results.json", run.results)
+    if (run.folder / MEASURES).is_file():  # s3prl-sb compare takes exports, too
+        shutil.copyfile(run.folder / MEASURES, folder / MEASURES)
     (folder / "hyperparams.yaml").write_text(
         f"# {printable(run.results['task'])} with {printable(run.results['upstream'])},"
         f" {MARK}.\n# Load it with s3prl_sb.inference.load.\n"

@@ -95,7 +95,7 @@ class WordJudge:
 
     def __init__(self, model: Recognizer):
         self.model = model
-        self.words, self.characters = Edits(), Edits()
+        self.edits: dict[str, list[Edits]] = {"cer": [], "wer": []}
 
     def judge(self, record: Mapping[str, Any], path: str) -> dict[str, float]:
         """Judges an utterance, and adds it to the totals.
@@ -118,15 +118,16 @@ class WordJudge:
         predicted = normalized(self.model.transcribe_file(path))
         words = edits(predicted.split(), true.split())
         characters = edits(predicted, true)
-        self.words += words
-        self.characters += characters
+        self.edits["wer"].append(words)
+        self.edits["cer"].append(characters)
         return {"cer": characters.rate, "wer": words.rate}
 
     def totals(self) -> dict[str, float]:
         """Returns ``cer`` and ``wer`` over all utterances together."""
-        if not self.words.tokens:
+        sums = {name: sum(each, Edits()) for name, each in self.edits.items()}
+        if not sums["wer"].tokens:
             return {}
-        return {"cer": self.characters.rate, "wer": self.words.rate}
+        return {name: each.rate for name, each in sums.items()}
 
 
 class SpeakerJudge:
@@ -269,6 +270,14 @@ class Judges:
         for judge in self.judges or ():
             values |= judge.totals()
         return values
+
+    def edits(self) -> dict[str, list[Edits]]:
+        """Returns "cer" and "wer" to the edits of each utterance whose words were
+        judged, in this order; empty without a judge of words."""
+        for judge in self.judges or ():
+            if isinstance(judge, WordJudge):
+                return judge.edits
+        return {}
 
     def _loaded(self):
         if self.judges is None:

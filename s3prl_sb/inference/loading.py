@@ -1,4 +1,4 @@
-"""Loading of an export, or of a run via a temporary export.
+"""Loading of an export, here or on the hub, or of a run via a temporary export.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -14,20 +14,29 @@ from s3prl_sb.hyperyaml.nodes import tag
 from s3prl_sb.inference.exporting import ExportError, export, own_code
 from s3prl_sb.inference.finished import parts_of, read_run
 from s3prl_sb.inference.pretrained import SpeechModel
+from s3prl_sb.inference.published import folder_of, is_from_hub
 from s3prl_sb.inference.reading import WHAT, read
 from s3prl_sb.storage.files import FileError, naming, read_yaml
 
 
-def load(folder: str | Path, trust: bool = False, **kwargs: Any) -> SpeechModel:
+def load(
+    folder: str | Path,
+    trust: bool = False,
+    revision: str | None = None,
+    **kwargs: Any,
+) -> SpeechModel:
     """Loads the model of an export or a run.
 
     Arguments
     ---------
     folder : str
-        Folder of the export or the run.
+        Folder of the export or the run; or ``owner/name`` of an export on the Hugging
+        Face hub, optionally with ``@REVISION``.
     trust : bool
         Whether code that comes with it may run, see :mod:`s3prl_sb.foreign.trust`. Runs
         with the upstreams and heads of this package need no trust.
+    revision : str, optional
+        Branch, tag or commit on the hub; a commit always gives the same model.
     **kwargs
         Arguments of :meth:`~s3prl_sb.inference.pretrained.SpeechModel.from_hparams`.
 
@@ -41,10 +50,12 @@ def load(folder: str | Path, trust: bool = False, **kwargs: Any) -> SpeechModel:
     ------
     ExportError
         If the folder is neither.
+    s3prl_sb.storage.hub.HubError
+        If the hub does not give it.
     s3prl_sb.foreign.trust.TrustError
         If it would run code and is not trusted.
     """
-    folder = Path(folder)
+    folder = folder_of(folder, revision)
     with trusting(trust):
         return _load(folder, **kwargs)
 
@@ -55,7 +66,7 @@ def interface_of(folder: str | Path) -> type[SpeechModel]:
     Arguments
     ---------
     folder : str
-        Folder of an export or a finished run.
+        Folder of an export or a finished run, or ``owner/name`` on the hub.
 
     Returns
     -------
@@ -66,8 +77,8 @@ def interface_of(folder: str | Path) -> type[SpeechModel]:
     ExportError
         If the folder is neither.
     """
-    folder = Path(folder)
-    if not _is_run(folder):
+    folder = folder_of(folder)
+    if not is_run(folder):
         return _interface(folder)
     name = read_run(folder)[1]["class"]
     made = find_class(name, INTERFACE)
@@ -76,13 +87,17 @@ def interface_of(folder: str | Path) -> type[SpeechModel]:
     return made
 
 
-def _is_run(folder):
+def is_run(folder: Path) -> bool:
+    """Returns whether a folder is that of a run, or of its parts. What comes from the
+    hub is an export, whatever folders it has."""
+    if is_from_hub(folder):
+        return False
     saves = folder / "save", *folder.glob("fold*/save")
     return any(save.is_dir() for save in saves) or bool(parts_of(folder))
 
 
 def _load(folder, **kwargs):
-    if _is_run(folder):
+    if is_run(folder):
         with tempfile.TemporaryDirectory() as exported:
             export(folder, exported, copy_upstream=False)
             asks = folder / "hyperparams.yaml"

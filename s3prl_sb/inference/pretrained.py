@@ -18,6 +18,7 @@ from s3prl_sb.dataio.dataset import ManifestDataset, changes_audio
 from s3prl_sb.dataio.timeline import Timeline
 from s3prl_sb.errors import UserError
 from s3prl_sb.foreign.trust import require_address
+from s3prl_sb.inference.published import folder_of
 from s3prl_sb.inference.reading import check_all_loaded, read
 from s3prl_sb.lobes.checkpoints import finiteness
 from s3prl_sb.lobes.heads.subsampling import factor_of, subsampled_lens
@@ -74,6 +75,7 @@ class SpeechModel(Pretrained):
         savedir: str | None = None,
         overrides: dict | None = None,
         trust: bool = False,
+        revision: str | None = None,
         **kwargs: Any,
     ) -> "Self":
         """Loads an export.
@@ -81,15 +83,18 @@ class SpeechModel(Pretrained):
         Arguments
         ---------
         source : str
-            Folder of an export of :func:`~s3prl_sb.inference.export`, or an address
-            that SpeechBrain can fetch one from. An address needs trust, since
-            SpeechBrain runs what its ``hyperparams.yaml`` names.
+            Folder of an export of :func:`~s3prl_sb.inference.export`, ``owner/name``
+            of one on the Hugging Face hub, or another address that SpeechBrain can
+            fetch one from. Such an address needs trust, since SpeechBrain runs what its
+            ``hyperparams.yaml`` names.
         savedir : str, optional
             Folder for the files that SpeechBrain fetches; default: none.
         overrides : dict, optional
             Overrides of its ``hyperparams.yaml``.
         trust : bool
             Whether its own code may run, see :mod:`s3prl_sb.foreign.trust`.
+        revision : str, optional
+            Branch, tag or commit on the hub.
         **kwargs
             Arguments of SpeechBrain's ``from_hparams``, e.g.
             ``run_opts={"device": "cuda"}``.
@@ -105,8 +110,9 @@ class SpeechModel(Pretrained):
         s3prl_sb.storage.files.FileError
             If a file is damaged or missing, or a module has no weights.
         """
-        if Path(source).is_dir():
-            return read(cls, source, overrides, trust, **kwargs)
+        folder = folder_of(source, revision)
+        if folder.is_dir():
+            return read(cls, folder, overrides, trust, **kwargs)
         require_address(source, trust)
         if savedir is None:
             kwargs.setdefault("local_strategy", LocalStrategy.NO_LINK)

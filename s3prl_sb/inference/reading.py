@@ -14,6 +14,7 @@ from s3prl_sb.foreign.trust import require, trusting
 from s3prl_sb.hyperyaml import programs
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.inference.exporting import pretrainer
+from s3prl_sb.inference.published import is_from_hub
 from s3prl_sb.lobes.checkpoints.values import bounded
 from s3prl_sb.storage import checksums
 from s3prl_sb.storage.files import FileError, naming, read_yaml
@@ -22,6 +23,7 @@ from s3prl_sb.storage.yaml_texts import yaml_of, yaml_parser
 CHANGED = (
     "Export the run again; or delete SHA256SUMS, if you have changed it on purpose."
 )
+DAMAGED = "Delete '{}', and load the export again, which downloads it."
 WHAT = "the settings of an export"
 #: Arguments of SpeechBrain's ``from_hparams`` that a local folder does not need.
 FETCHING = ("local_strategy", "fetch_config", "pymodule_file")
@@ -62,13 +64,14 @@ def read(
     """
     folder = Path(folder).resolve()
     path = folder / "hyperparams.yaml"
-    checksums.verify(folder, CHANGED)
+    fix = DAMAGED.format(folder.parents[1]) if is_from_hub(folder) else CHANGED
+    checksums.verify(folder, fix)
     entries = read_yaml(path, WHAT, kind=dict)
     overrides = {"export_folder": str(folder), **_overrides(overrides)}
     code = folder if code is None else code
     asks = asks or path  # for a run in a temporary export, the run asks
     with naming(asks, WHAT), trusting(trust):
-        foreign = _foreign(entries, code)
+        foreign = foreign_parts(entries, code)
         if foreign:
             require(asks, foreign)
             hparams = _by_hyperpyyaml(entries, overrides, code, path)
@@ -81,7 +84,7 @@ def read(
     for name in FETCHING:
         kwargs.pop(name, None)
     model = model_class(modules=modules, hparams=hparams, **kwargs)
-    check_all_loaded(model, _loadables(entries), folder)
+    check_all_loaded(model, loadables_of(entries), folder)
     return model
 
 
@@ -120,19 +123,42 @@ def _overrides(overrides):
     return dict(overrides or {})
 
 
-def _loadables(entries):
-    """Returns the modules whose weights an export claims to have."""
+def loadables_of(entries):
+    """Returns the modules whose weights an export claims to have.
+
+    Arguments
+    ---------
+    entries : dict
+        Its ``hyperparams.yaml``, from ruamel.yaml's round-trip loader.
+
+    Returns
+    -------
+    list of str
+    """
     node = entries.get("pretrainer")
     loadables = node.get("loadables") if isinstance(node, dict) else None
     return list(loadables) if isinstance(loadables, dict) else []
 
 
-def _foreign(entries, code):
-    """Lists the parts of an export that are not data."""
+def foreign_parts(entries, code):
+    """Lists the parts of an export that are not data.
+
+    Arguments
+    ---------
+    entries : dict
+        See :func:`loadables_of`.
+    code : pathlib.Path
+        Folder of its user-defined modules.
+
+    Returns
+    -------
+    list of str
+        Descriptions of what would run; empty for most exports.
+    """
     document = Document(entries, KINDS, code)
     foreign = document.foreign([key for key in entries if key != "pretrainer"])
     # The pretrainer is never built: it must be the one that export() writes.
-    ours = yaml_of(pretrainer(_loadables(entries)))["pretrainer"]
+    ours = yaml_of(pretrainer(loadables_of(entries)))["pretrainer"]
     theirs = entries.get("pretrainer", ours)
     if plain(theirs) != plain(ours):
         foreign.append("a pretrainer of its own")
@@ -160,7 +186,7 @@ def _merged(node, changes):
 
 
 def _load_weights(modules, entries, folder):
-    for name in _loadables(entries):
+    for name in loadables_of(entries):
         if name not in modules:
             raise FileError(f"'{folder}' has weights of '{name}', and no such module.")
         path = folder / f"{name}.ckpt"

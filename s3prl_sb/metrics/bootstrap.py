@@ -10,13 +10,13 @@ Authors
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 LEVEL = 0.95
 RESAMPLES = 2000
-DRAWN = 1 << 22  # numbers that are drawn at a time
+DRAWN = 1 << 20  # numbers that are drawn at a time
 
 
 class Interval(NamedTuple):
@@ -117,6 +117,76 @@ def paired_interval(
     return _interval(sides, level, resamples, seed)
 
 
+def draws(
+    units: int, resamples: int = RESAMPLES, seed: int | list[int] = 0, room: int = 1
+) -> Iterator[np.ndarray]:
+    """Yields how often each unit is drawn, some draws at a time.
+
+    The draws are those of ``scipy.stats.bootstrap`` with the same seed, and do not
+    depend on how many are yielded together.
+
+    Arguments
+    ---------
+    units : int
+        Number of units, such as recordings or speakers.
+    resamples : int
+        Number of draws.
+    seed : int or list of int
+        Seed of numpy's default generator.
+    room : int
+        Numbers that the caller keeps for each draw: fewer draws are then yielded
+        together, so that memory is bounded.
+
+    Returns
+    -------
+    iterator of numpy.ndarray
+        [draws, units], float64; the sum of each row is ``units``.
+
+    Example
+    -------
+    >>> [len(some) for some in draws(3, resamples=5, room=DRAWN // 2)]
+    [2, 2, 1]
+    """
+    generator = np.random.default_rng(seed)
+    step = max(1, DRAWN // max(units, room))
+    for first in range(0, resamples, step):
+        count = min(step, resamples - first)
+        chosen = generator.integers(0, units, (count, units))
+        chosen += units * np.arange(count)[:, None]
+        counts = np.bincount(chosen.ravel(), minlength=count * units)
+        yield counts.reshape(count, units).astype(float)
+
+
+def limits(values: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
+    """Returns the limits of the middle of the values of draws.
+
+    Arguments
+    ---------
+    values : numpy.ndarray
+        [draws]; NaN for a draw without a value, such as one without any reference.
+    level : float
+        Share of the values that lie between the limits.
+
+    Returns
+    -------
+    low, high : float
+        NaN if no draw has a value.
+
+    Example
+    -------
+    >>> limits(np.arange(101.0), level=0.5)
+    (25.0, 75.0)
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"a level of {level}, not between 0 and 1")
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return np.nan, np.nan
+    tail = (1 - level) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return float(low), float(high)
+
+
 def _sides(numerators, denominators):
     """Returns numerators and denominators [recordings, parts]."""
     above = np.asarray(numerators, float)
@@ -131,35 +201,21 @@ def _sides(numerators, denominators):
 
 
 def _interval(sides, level, resamples, seed):
-    if not 0 < level < 1 or resamples < 1:
-        raise ValueError(
-            f"{resamples} resamples, and a level of {level} between 0 and 1"
-        )
+    if resamples < 1:
+        raise ValueError(f"{resamples} resamples, not one or more")
     count = len(sides[0][0])
-    value = _measure(sides, np.arange(count)[None])[0]
+    value = _measure(sides, np.ones((1, count)))[0]
     if np.isnan(value):
         raise ValueError("the denominators of all recordings are zero")
-    values = np.concatenate([_measure(s, d) for s, d in _draws(sides, resamples, seed)])
-    tail = (1 - level) / 2
-    # A draw of recordings without any reference has no value
-    low, high = np.nanquantile(values, [tail, 1 - tail])
-    return Interval(float(value), float(low), float(high))
+    values = [_measure(sides, counts) for counts in draws(count, resamples, seed)]
+    return Interval(float(value), *limits(np.concatenate(values), level))
 
 
-def _draws(sides, resamples, seed) -> Iterator[tuple[Any, np.ndarray]]:
-    """Yields indices of recordings [draws, recordings], some draws at a time."""
-    draw, count = np.random.default_rng(seed), len(sides[0][0])
-    step = max(1, DRAWN // count)
-    for first in range(0, resamples, step):
-        size = min(step, resamples - first), count
-        yield sides, draw.integers(0, count, size)
-
-
-def _measure(sides, draws):
-    """Returns the measure, or the difference of two, of each draw."""
+def _measure(sides, counts):
+    """Returns the measure, or the difference of two, of draws [draws, recordings]."""
     values = []
     for above, below in sides:
-        sums, whole = above[draws].sum(1), below[draws].sum(1)
+        sums, whole = counts @ above, counts @ below
         ratios = np.divide(
             sums, whole, out=np.full(sums.shape, np.nan), where=whole > 0
         )

@@ -11,7 +11,7 @@ Authors
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from s3prl_sb.metrics.transcription import paired
 
@@ -162,20 +162,48 @@ def entity_scores(
     >>> {name: round(value, 3) for name, value in found.items()}
     {'f1': 0.4, 'precision': 0.5, 'recall': 0.333, 'label_f1': 0.8}
     """
+    scores = {}
+    for name, entry in contributions(predicted, true).items():
+        right, size = sum(entry["numerators"]), sum(entry["denominators"])
+        scores[name] = right / size if size else 0.0
+    return scores
+
+
+def contributions(
+    predicted: Mapping[str, str], true: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
+    """Returns what each utterance contributes to the measures of entities.
+
+    Arguments
+    ---------
+    predicted, true : dict
+        Ids of utterances to texts with marks.
+
+    Returns
+    -------
+    dict
+        Names of :func:`entity_scores` to entries of ``measures.json``, see
+        :mod:`s3prl_sb.metrics.contributions`.
+
+    Example
+    -------
+    >>> entries = contributions({"a": "[WHEN june ]"}, {"a": "[WHEN may ]"})
+    >>> entries["label_f1"]["numerators"], entries["label_f1"]["denominators"]
+    ([2], [2])
+    """
     pairs = [(entities_in(p), entities_in(t)) for _, p, t in paired(predicted, true)]
-    precision, recall, f1 = _rates(pairs)
     tags = [[[entity.tag for entity in side] for side in pair] for pair in pairs]
-    return {
-        "f1": f1,
-        "precision": precision,
-        "recall": recall,
-        "label_f1": _rates(tags)[2],
+    right, same = (
+        [(Counter(p) & Counter(t)).total() for p, t in s] for s in (pairs, tags)
+    )
+    found, there = ([len(pair[side]) for pair in pairs] for side in (0, 1))
+    both = [sum(sizes) for sizes in zip(found, there)]
+    sides = {
+        "f1": ([2 * count for count in right], both),
+        "precision": (right, found),
+        "recall": (right, there),
+        "label_f1": ([2 * count for count in same], both),
     }
+    from s3prl_sb.metrics.contributions import ratio  # loads torch, a corpus does not
 
-
-def _rates(pairs):
-    """Returns precision, recall and F1 of pairs of predicted and true things."""
-    right = sum((Counter(p) & Counter(t)).total() for p, t in pairs)
-    predicted, true = (sum(len(pair[side]) for pair in pairs) for side in (0, 1))
-    sizes = (predicted, true, (predicted + true) / 2)
-    return [right / size if size else 0.0 for size in sizes]
+    return {name: ratio(*side, empty=0.0) for name, side in sides.items()}

@@ -40,5 +40,23 @@ def chroma_accuracy(
     """
     if len(true) == 0:
         raise ValueError("the chroma accuracy of no notes is not defined")
+    return has_chroma(predicted, true, labels).double().mean().item()
+
+
+def has_chroma(
+    predicted: torch.Tensor, true: torch.Tensor, labels: Sequence[str]
+) -> torch.Tensor:
+    """Returns which notes have the right chroma.
+
+    Arguments
+    ---------
+    predicted, true, labels
+        See :func:`chroma_accuracy`.
+
+    Returns
+    -------
+    torch.Tensor
+        [notes], bool.
+    """
     chromas = torch.tensor([int(label) % OCTAVE for label in labels])
-    return (chromas[predicted] == chromas[true]).double().mean().item()
+    return chromas[predicted] == chromas[true]

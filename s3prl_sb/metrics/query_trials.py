@@ -9,14 +9,18 @@ from xml.sax.saxutils import quoteattr
 
 import torch
 
+from s3prl_sb.metrics.contributions import Entry, mean
 from s3prl_sb.metrics.retrieval import (
     actual_term_weighted_value,
     maximum_term_weighted_value,
+    value_curves,
+    values_of_queries,
 )
 
 DETECTED = 2.0  # standard deviations over the mean of a query's scores
 UNSEARCHED = -10.0  # score of a pair that was not searched
 LEAST = 1e-9  # standard deviation that divides
+POINTS = 40  # thresholds of the curves of queries: less than 1 kB each
 
 
 class Trials:
@@ -49,8 +53,9 @@ class Trials:
     """
 
     def __init__(self, queries, documents, held, everything):
+        self.searched_queries = len(queries)
         queries = [*queries, *sorted(set(held) - set(queries))]
-        self.size = len(documents)
+        self.queries, self.size = queries, len(documents)
         columns = [*documents, *sorted(set(everything) - set(documents))]
         columns = {document: column for column, document in enumerate(columns)}
         self.all = torch.zeros(len(queries), len(columns), dtype=torch.bool)
@@ -81,12 +86,8 @@ class Trials:
             threshold also ``twv``; without one ``threshold``, at which ``mtwv`` is
             reached, if it is positive.
         """
-        scores = standardize(scores)
-        rows, columns = scores.shape
-        table = torch.full(self.all.shape, UNSEARCHED, dtype=scores.dtype)
-        table[:rows, :columns] = scores
+        scores, table, searched = self._tables(scores)
         value, best = maximum_term_weighted_value(table, self.all)
-        searched = self.all[:rows, :columns]
         stats = {
             "mtwv": value,
             "mtwv_searched": maximum_term_weighted_value(scores, searched)[0],
@@ -98,6 +99,49 @@ class Trials:
         elif math.isfinite(best):  # else it is best to detect nothing
             stats["threshold"] = best
         return stats
+
+    def _tables(self, scores):
+        """Returns normalized scores of what was searched and of everything, and the
+        relevance of what was searched."""
+        scores = standardize(scores)
+        rows, columns = scores.shape
+        table = torch.full(self.all.shape, UNSEARCHED, dtype=scores.dtype)
+        table[:rows, :columns] = scores
+        return scores, table, self.all[:rows, :columns]
+
+    def contributions(self, scores, threshold=None) -> dict[str, Entry]:
+        """Returns what each query contributes to the term-weighted values.
+
+        Arguments
+        ---------
+        scores, threshold
+            See :meth:`measure`.
+
+        Returns
+        -------
+        dict
+            Names of metrics to entries of ``measures.json``, see
+            :mod:`s3prl_sb.metrics.contributions`, whose items are ``queries``. Of the
+            curve over all thresholds there are a few points, the best one among them.
+        """
+        scores, table, searched = self._tables(scores)
+        entries = {
+            "mtwv": _curve(table, self.all, len(self.queries)),
+            "mtwv_searched": _curve(scores, searched, len(self.queries)),
+            "atwv": mean(values_of_queries(table > DETECTED, self.all)),
+        }
+        if searched.shape == self.all.shape:
+            entries["mtwv_searched"] = {"kind": "mtwv", "of": "mtwv"}
+        if threshold is not None:
+            entries["twv"] = mean(values_of_queries(table >= threshold, self.all))
+        return entries
+
+
+def _curve(scores, true, queries):
+    """Returns the values of queries at a few thresholds; of others there are none."""
+    rows = value_curves(scores, true, points=POINTS).round(decimals=7)
+    missing = rows.new_full((queries - len(rows), rows.shape[1]), math.nan)
+    return {"kind": "mtwv", "values": torch.cat([rows, missing]).numpy()}
 
 
 def standardize(scores):

@@ -15,6 +15,7 @@ Authors
 """
 
 import torch
+import torch.nn.functional as F
 
 
 def false_alarm_weight(cost, value, prior):
@@ -154,6 +155,55 @@ def maximum_term_weighted_value(scores, true, beta=QUESST14_BETA):
     return values[best].item(), thresholds[best].item()
 
 
+def value_curves(
+    scores: torch.Tensor,
+    true: torch.Tensor,
+    beta: float = QUESST14_BETA,
+    points: int = 100,
+) -> torch.Tensor:
+    """Computes the TWV of each query at some thresholds, for intervals of the MTWV.
+
+    Their mean over queries has its maximum where the TWV has, which is the score of a
+    pair that is true. With more such scores than points, one of each range of them is
+    taken, the best.
+
+    Arguments
+    ---------
+    scores, true, beta
+        See `term_weighted_values`.
+    points : int
+        Largest number of thresholds.
+
+    Returns
+    -------
+    torch.Tensor
+        [queries, points], float64; NaN for a query that no document holds.
+
+    Example
+    -------
+    >>> import torch
+    >>> scores = torch.tensor([[3.0, 1.0, 0.0], [2.0, 4.0, 0.0]])
+    >>> true = torch.tensor([[1, 0, 0], [1, 0, 0]])
+    >>> value_curves(scores, true, beta=2.0).tolist()
+    [[1.0, 1.0], [-1.0, 0.0]]
+    """
+    every, values = term_weighted_values(scores, true, beta)
+    scores, true = scores.detach().cpu().double(), _true(scores, true, "scores")
+    weights, counted = _weights(true, beta)
+    rows = torch.full((len(scores), points), torch.nan, dtype=torch.float64)
+    targets = scores[counted][true[counted]].unique()
+    places = torch.searchsorted(-every, -targets.flip(0))
+    ranges = places.tensor_split(min(points, len(places)))
+    best = torch.stack([part[values[part].argmax()] for part in ranges])
+    falling, order = scores[counted].sort(dim=1, descending=True)
+    sums = F.pad((weights * len(weights)).gather(1, order).cumsum(1), (1, 0))
+    limits = -every[best].expand(len(weights), -1).contiguous()
+    reached = torch.searchsorted(-falling, limits, right=True)
+    rows = rows[:, : len(best)]
+    rows[counted] = sums.gather(1, reached)
+    return rows
+
+
 def actual_term_weighted_value(detected, true, beta=QUESST14_BETA):
     """Returns the actual TWV (ATWV): that of the decisions of a system.
 
@@ -187,6 +237,39 @@ def actual_term_weighted_value(detected, true, beta=QUESST14_BETA):
     detected = _binary(detected, "detected")
     weights, counted = _weights(true, beta)
     return weights[detected[counted]].sum().item()
+
+
+def values_of_queries(detected, true, beta=QUESST14_BETA):
+    """Returns the actual TWV of each query, whose mean is that of all.
+
+    Arguments
+    ---------
+    detected, true, beta
+        See `actual_term_weighted_value`.
+
+    Returns
+    -------
+    torch.Tensor
+        [queries], float64; NaN for a query that no document holds.
+
+    Raises
+    ------
+    ValueError
+        See `actual_term_weighted_value`.
+
+    Example
+    -------
+    >>> import torch
+    >>> true = torch.tensor([[1, 0, 0], [0, 0, 0]])
+    >>> values_of_queries(torch.tensor([[1, 1, 0], [0, 0, 0]]), true, beta=1.0)
+    tensor([0.5000,    nan], dtype=torch.float64)
+    """
+    true = _true(detected, true, "detected")
+    weights, counted = _weights(true, beta)
+    values = torch.full((len(true),), torch.nan, dtype=torch.float64)
+    found = weights * _binary(detected, "detected")[counted]
+    values[counted] = len(weights) * found.sum(1)
+    return values
 
 
 def _weights(true, beta):

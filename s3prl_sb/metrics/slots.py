@@ -19,6 +19,7 @@ Authors
 
 import re
 
+from s3prl_sb.metrics.contributions import error_rate, mean, ratio
 from s3prl_sb.metrics.transcription import Edits, edits, paired
 
 SLOT = re.compile(r"B-(\S+) (.+?) E-\1")
@@ -78,11 +79,7 @@ def slot_type_f1(predicted, true):
     >>> slot_type_f1({"a": "B-city PARIS E-city", "b": "STOP"}, true)
     0.8333333333333333
     """
-    scores = []
-    for slots, wanted in _slots(predicted, true):
-        both = slots.keys() & wanted.keys()
-        sizes = len(slots) + len(wanted)
-        scores.append(2 * len(both) / sizes if sizes else 1.0)
+    scores = _type_f1s(predicted, true)
     if not scores:
         raise ValueError("the F1 of no utterances is not defined")
     return sum(scores) / len(scores)
@@ -111,7 +108,7 @@ def slot_value_cer(predicted, true):
     >>> slot_value_cer({"a": "B-city ROM E-city"}, true)
     Edits(insertions=0, deletions=4, substitutions=0, tokens=7)
     """
-    return _value_edits(predicted, true, tokens=str)
+    return _value_edits(_slots(predicted, true), tokens=str)
 
 
 def slot_value_wer(predicted, true):
@@ -132,7 +129,7 @@ def slot_value_wer(predicted, true):
     >>> slot_value_wer({"a": "B-x MY OLD CAR E-x"}, {"a": "B-x MY CAR E-x"}).rate
     0.5
     """
-    return _value_edits(predicted, true, tokens=str.split)
+    return _value_edits(_slots(predicted, true), tokens=str.split)
 
 
 def slot_edit_f1_full(predicted, true):
@@ -183,14 +180,58 @@ def slot_edit_f1_part(predicted, true):
     return _edit_f1(predicted, true, full=False)
 
 
+def contributions(predicted, true):
+    """Returns what each utterance contributes to the metrics of slots.
+
+    Arguments
+    ---------
+    predicted, true : dict
+        From utterance ids to texts with slots.
+
+    Returns
+    -------
+    dict
+        Names of metrics to entries of ``measures.json``, see
+        :mod:`s3prl_sb.metrics.contributions`; those of slot values are missing if no
+        reference has one.
+
+    Example
+    -------
+    >>> entries = contributions({"a": "B-x UP E-x"}, {"a": "B-x UP E-x"})
+    >>> entries["slot_edit_f1_full"]["denominators"]
+    [2]
+    """
+    entries = {"slot_type_f1": mean(_type_f1s(predicted, true))}
+    if not any(slot_values(text) for text in true.values()):
+        return entries
+    for name, tokens in (("cer", str), ("wer", str.split)):
+        each = [_value_edits([pair], tokens) for pair in _slots(predicted, true)]
+        entries[f"slot_value_{name}"] = error_rate(each)
+    for name, full in (("full", True), ("part", False)):
+        counts = [_right_and_wrong([pair], full) for pair in _slots(predicted, true)]
+        sides = [2 * right for right, _ in counts], [2 * r + w for r, w in counts]
+        entries[f"slot_edit_f1_{name}"] = ratio(*sides)
+    return entries
+
+
+def _type_f1s(predicted, true):
+    """Returns the F1 of the set of slot types of each utterance."""
+    scores = []
+    for slots, wanted in _slots(predicted, true):
+        both = slots.keys() & wanted.keys()
+        sizes = len(slots) + len(wanted)
+        scores.append(2 * len(both) / sizes if sizes else 1.0)
+    return scores
+
+
 def _slots(predicted, true):
     for _, p, t in paired(predicted, true):
         yield slot_values(p), slot_values(t, nested=True)
 
 
-def _value_edits(predicted, true, tokens):
+def _value_edits(pairs, tokens):
     total = Edits()
-    for slots, wanted in _slots(predicted, true):
+    for slots, wanted in pairs:
         for slot, values in wanted.items():
             candidates = [tokens(value) for value in slots.get(slot, [])]
             for value in values:
@@ -205,14 +246,20 @@ def _closest(candidates, true):
 
 
 def _edit_f1(predicted, true, full):
+    right, wrong = _right_and_wrong(_slots(predicted, true), full)
+    if right + wrong == 0:
+        raise ValueError("the F1 of no slots is not defined")
+    return 2 * right / (2 * right + wrong)
+
+
+def _right_and_wrong(pairs, full):
+    """Counts slot values that are right, and misses and false alarms."""
     right = wrong = 0
-    for slots, wanted in _slots(predicted, true):
+    for slots, wanted in pairs:
         for slot, values in wanted.items():
             hits = sum(value in slots.get(slot, []) for value in values)
             right += hits
             wrong += (len(values) - hits) * (2 if slot in slots else 1)
         if full:
             wrong += sum(len(v) for slot, v in slots.items() if slot not in wanted)
-    if right + wrong == 0:
-        raise ValueError("the F1 of no slots is not defined")
-    return 2 * right / (2 * right + wrong)
+    return right, wrong

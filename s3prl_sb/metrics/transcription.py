@@ -11,6 +11,9 @@ Authors
 import operator
 from dataclasses import astuple, dataclass
 
+#: Kinds of steps of an alignment.
+EQUAL, SUBSTITUTED, INSERTED, DELETED = "equal", "substituted", "inserted", "deleted"
+
 
 @dataclass(frozen=True)
 class Edits:
@@ -73,27 +76,63 @@ def edits(predicted, true):
     >>> edits("sitting", "kitten")
     Edits(insertions=1, deletions=0, substitutions=2, tokens=6)
     """
-    tokens = len(true)
     start = _common_start(predicted, true)
-    predicted, true = predicted[start:], true[start:]
+    steps = _steps(predicted[start:], true[start:])
+    counts = map(steps.count, (INSERTED, DELETED, SUBSTITUTED))
+    return Edits(*counts, tokens=len(true))
+
+
+def alignment(predicted, true):
+    """Aligns two sequences of tokens by the edits that :func:`edits` counts.
+
+    Arguments
+    ---------
+    predicted, true : list or str
+        Tokens, see :func:`edits`.
+
+    Returns
+    -------
+    list of tuple
+        (true, predicted) tokens, in order; None in place of the predicted token of a
+        deletion, and of the true one of an insertion.
+
+    Example
+    -------
+    >>> alignment("the cat".split(), "a cat sat".split())
+    [('a', 'the'), ('cat', 'cat'), ('sat', None)]
+    """
+    start = _common_start(predicted, true)
+    steps = _steps(predicted[start:], true[start:])
+    left, right = iter(true), iter(predicted)
+    return [
+        (
+            None if step == INSERTED else next(left),
+            None if step == DELETED else next(right),
+        )
+        for step in (*[EQUAL] * start, *reversed(steps))
+    ]
+
+
+def _steps(predicted, true):
+    """Returns the kinds of the steps of an alignment, the last step first."""
     # Backwards as in Kaldi, which prefers insertions, then deletions.
     columns = _columns(predicted, true)
-    insertions = deletions = substitutions = 0
+    steps = []
     i, j = len(true), len(predicted)
     while i and j:
         insert, delete = columns[j - 1]
         bit = 1 << i - 1
         if insert & bit:
-            insertions += 1
+            steps.append(INSERTED)
             j -= 1
         elif delete & bit:
-            deletions += 1
+            steps.append(DELETED)
             i -= 1
         else:
             i -= 1
             j -= 1
-            substitutions += predicted[j] != true[i]
-    return Edits(insertions + j, deletions + i, substitutions, tokens)
+            steps.append(EQUAL if predicted[j] == true[i] else SUBSTITUTED)
+    return steps + [INSERTED] * j + [DELETED] * i
 
 
 def _common_start(one, other):
@@ -195,7 +234,7 @@ def wer(predicted, true):
     >>> errors.substitutions, round(errors.rate, 3)
     (1, 0.333)
     """
-    return _corpus(predicted, true, _words)
+    return sum(edits_of_each(predicted, true), Edits())
 
 
 def cer(predicted, true):
@@ -216,7 +255,7 @@ def cer(predicted, true):
     >>> cer({"a": "hello word"}, {"a": "hello world"})
     Edits(insertions=0, deletions=1, substitutions=0, tokens=11)
     """
-    return _corpus(predicted, true, _characters)
+    return sum(edits_of_each(predicted, true, "character"), Edits())
 
 
 def per(predicted, true):
@@ -237,12 +276,32 @@ def per(predicted, true):
     >>> per({"a": "HH AH L OW"}, {"a": ["HH", "EH", "L", "OW"]}).rate
     0.25
     """
-    return _corpus(predicted, true, _words)
+    return sum(edits_of_each(predicted, true), Edits())
 
 
-def _corpus(predicted, true, tokens):
-    pairs = paired(predicted, true)
-    return sum((edits(tokens(p), tokens(t)) for _, p, t in pairs), Edits())
+def edits_of_each(predicted, true, unit="word"):
+    """Counts the errors of each utterance.
+
+    Arguments
+    ---------
+    predicted, true : dict
+        See :func:`wer`.
+    unit : str
+        "word", for phonemes too, or "character".
+
+    Returns
+    -------
+    list of Edits
+        In the order of ``true``.
+
+    Example
+    -------
+    >>> true = {"a": "hello world", "b": "yes"}
+    >>> [each.total for each in edits_of_each({"a": "hello word", "b": "yes"}, true)]
+    [1, 0]
+    """
+    tokens = {"word": _words, "character": _characters}[unit]
+    return [edits(tokens(p), tokens(t)) for _, p, t in paired(predicted, true)]
 
 
 def _words(text):

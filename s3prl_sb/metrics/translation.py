@@ -75,6 +75,37 @@ def bleu(predicted, true, tokenize=USUAL):
     return Bleu(float(score), metric.get_signature().format())
 
 
+def bleu_counts(predicted, true, tokenize=USUAL):
+    """Counts what the BLEU of a corpus is computed of, for each utterance.
+
+    Arguments
+    ---------
+    predicted, true, tokenize
+        See :func:`bleu`.
+
+    Returns
+    -------
+    dict
+        For each utterance, in the order of ``true``: ``matches`` and ``ngrams``,
+        numbers of right and of all n-grams of one to four words; ``predicted`` and
+        ``reference``, numbers of words.
+
+    Example
+    -------
+    >>> counts = bleu_counts({"a": "a dog ran"}, {"a": "a cat ran"})
+    >>> counts["matches"], counts["ngrams"], counts["reference"]
+    ([[2, 0, 0, 0]], [[3, 2, 1, 0]], [3])
+    """
+    metric = _metric(tokenize)
+    each = [metric.corpus_score([p], [[t]]) for _, p, t in paired(predicted, true)]
+    return {
+        "matches": [list(one.counts) for one in each],
+        "ngrams": [list(one.totals) for one in each],
+        "predicted": [one.sys_len for one in each],
+        "reference": [one.ref_len for one in each],
+    }
+
+
 def tokenizer_for(tokenize, language):
     """Returns the tokenizer of sacreBLEU for a language.
 

@@ -137,6 +137,22 @@ class Objective(torch.nn.Module):
         """
         return {"loss": ratio(sums["loss"], sums["count"])}
 
+    def codes(self, sums: dict[str, torch.Tensor]) -> dict[str, list[torch.Tensor]]:
+        """Returns how often each code of the objective is used.
+
+        Arguments
+        ---------
+        sums : dict
+            Sums of :class:`Outcome`; and ``loss`` and ``count``, its two others.
+
+        Returns
+        -------
+        dict
+            Names of kinds of codes to tensors [codes], one for each codebook;
+            empty for an objective without codes.
+        """
+        return {}
+
     def alarms(self, measures: dict[str, float]) -> list[str]:
         """Returns what is wrong with a training, in sentences with the fix.
 

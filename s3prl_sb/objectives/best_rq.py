@@ -188,6 +188,10 @@ class BestRq(Objective):
             "predictions": float(count),
         }
 
+    def codes(self, sums: dict[str, torch.Tensor]) -> dict[str, list[torch.Tensor]]:
+        """Returns how often each code is that of a masked frame, see the base class."""
+        return {"codes": [sums["codes"]]}
+
     def alarms(self, measures: dict[str, float]) -> list[str]:
         """Returns a sentence if nearly all frames have the same few codes."""
         codes, spread = self.head.out_features, measures["perplexity"]

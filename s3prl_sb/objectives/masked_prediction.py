@@ -232,6 +232,10 @@ class HubertObjective(Objective):
             result["unmasked_accuracy"] = ratio(sums["unmasked_correct"], frames)
         return result
 
+    def codes(self, sums: dict[str, torch.Tensor]) -> dict[str, list[torch.Tensor]]:
+        """Returns how often each unit occurs, and is predicted, in masked frames."""
+        return {name: [sums[name]] for name in ("units", "guesses")}
+
     def alarms(self, measures: dict[str, float]) -> list[str]:
         """See :meth:`~s3prl_sb.objectives.base.Objective.alarms`."""
         if measures["unit_perplexity"] < 2:

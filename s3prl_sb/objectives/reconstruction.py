@@ -130,11 +130,16 @@ class Reconstruction(Objective):
         """
         measures = super().measures(sums)
         measures["chance"] = ratio(sums["guessed"], sums["count"])
-        if "codes" in sums:
-            counts = sums["codes"].split(self.network.quantizer.codebook_sizes)
+        for counts in self.codes(sums).values():
             perplexities = [perplexity(part) for part in counts]
             measures["code_perplexity"] = sum(perplexities) / len(perplexities)
         return measures
+
+    def codes(self, sums: dict[str, torch.Tensor]) -> dict[str, list[torch.Tensor]]:
+        """Returns how often each code of the network's quantizer is used."""
+        if "codes" not in sums:
+            return {}
+        return {"codes": [*sums["codes"].split(self.network.quantizer.codebook_sizes)]}
 
     def alarms(self, measures: dict[str, float]) -> list[str]:
         """See :class:`~s3prl_sb.objectives.base.Objective`."""

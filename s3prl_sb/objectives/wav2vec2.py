@@ -268,6 +268,10 @@ class Wav2Vec2Objective(Objective):
             "temperature": self.quantizer.temperature,
         }
 
+    def codes(self, sums: dict[str, torch.Tensor]) -> dict[str, list[torch.Tensor]]:
+        """Returns the mean probability of each codeword, of each group."""
+        return {"codewords": [*(sums["probabilities"] / sums["count"])]}
+
     def alarms(self, measures: dict[str, float]) -> list[str]:
         """Returns the signs of a collapse of the codes."""
         alarms, groups = [], self.quantizer.groups

@@ -11,6 +11,13 @@ import os
 from pathlib import Path
 
 from s3prl_sb.errors import UserError
+from s3prl_sb.runs.shown import (
+    bracketed,
+    check_intervals,
+    ends_of,
+    is_higher_better,
+    shown_as,
+)
 from s3prl_sb.runs.suite_tasks import metrics_of
 from s3prl_sb.storage.files import FileError, naming, read_json
 from s3prl_sb.terminal import quantities
@@ -20,7 +27,10 @@ RESULTS = "results.json"
 WHAT = "the results of a run"
 #: Properties that may distinguish runs, and their section of results.json.
 FACTS = {"trained": "upstream_model", "precision": "training", "processes": "training"}
-SECTIONS = "metrics settings defaults protocol identity upstream_model training".split()
+SECTIONS = (
+    "metrics settings defaults protocol identity upstream_model training "
+    "valid test utterances versions"
+).split()
 #: Parts of an identity, and the properties of the upstream that always change them.
 GOES_WITH = {"upstream": ("trained", "adapter"), "weights": ("adapter",)}
 #: Sets that metrics may be of, as "split" of results.json, and their columns.
@@ -56,11 +66,12 @@ def find_runs(folders, failed):
         if place in runs:
             continue
         try:
-            runs[place] = run = _read(path)
+            runs[place] = run = read_run(path)
         except UserError as error:
             failed(error)
             continue
-        inside |= {place / fold["folder"] for fold in run.get("folds") or ()}
+        folds = {place / fold["folder"] for fold in run.get("folds") or ()}
+        inside |= folds - {place}
     return [run for place, run in runs.items() if place not in inside]
 
 
@@ -75,11 +86,30 @@ def _files(folder, failed):
     paths = []
     for place, inner, files in os.walk(folder, onerror=unreadable):
         inner[:] = [name for name in inner if name != "debug" and name[0] != "."]
-        paths += [Path(place, RESULTS)] if RESULTS in files else []
+        path = Path(place, RESULTS)
+        if RESULTS in files and path.is_file():  # a pipe would never end
+            paths.append(path)
     return sorted(paths)
 
 
-def _read(path):
+def read_run(path):
+    """Reads the results of a run.
+
+    Arguments
+    ---------
+    path : pathlib.Path
+        Its results.json.
+
+    Returns
+    -------
+    dict
+        Its content, with ``folder``.
+
+    Raises
+    ------
+    s3prl_sb.storage.files.FileError
+        If it is not the results of a run.
+    """
     run = read_json(path, WHAT, kind=dict)
     with naming(path, WHAT):
         if "chosen_by" not in run:
@@ -96,10 +126,11 @@ def _read(path):
         for name, value in numbers.items():
             if not isinstance(value, int | float):
                 raise ValueError(f"its '{name}' is no number")
+        check_intervals(run.get("intervals"))
         run = {**run, "folder": str(path.parent)}
         # Using the results once reveals all other faults.
         summary(run), goodness(run), differences([run])
-        [fold["folder"] for fold in run.get("folds") or ()]
+        [Path(fold["folder"]) for fold in run.get("folds") or ()]
     return run
 
 
@@ -127,18 +158,13 @@ def main_metrics(run):
     [('accuracy', 50.0, None, 2, '%')]
     """
     metrics, numbers = [], run["metrics"]
-    for metric in metrics_of(run["task"]):
-        if metric.key in numbers:
-            values = [numbers[metric.key], numbers.get(f"{metric.key}_std")]
-            scaled = [None if v is None else v * metric.scale for v in values]
-            metrics.append((metric.key, *scaled, metric.digits, metric.unit))
-    if metrics:
-        return metrics
-    key = run["chosen_by"]["metric"]
-    values = [numbers[key], numbers.get(f"{key}_std")]
-    if not quantities.is_share(key):
-        return [(key, *values, 4, "")]
-    return [(key, *(None if v is None else 100 * v for v in values), 2, "%")]
+    keys = [metric.key for metric in metrics_of(run["task"]) if metric.key in numbers]
+    for key in keys or [run["chosen_by"]["metric"]]:
+        scale, digits, unit = shown_as(run["task"], key)
+        values = [numbers[key], numbers.get(f"{key}_std")]
+        scaled = [None if v is None else v * scale for v in values]
+        metrics.append((key, *scaled, digits, unit))
+    return metrics
 
 
 def judged_on(run):
@@ -175,20 +201,21 @@ def goodness(run):
     float
     """
     name, value, *_ = main_metrics(run)[0]
-    highest = {metric.key: metric.higher for metric in metrics_of(run["task"])}
-    higher = highest.get(name, run["chosen_by"]["highest"])
+    higher = is_higher_better(run, name)
     if math.isnan(value):  # worse than any number
         return math.inf
     return -value if higher else value
 
 
-def summary(run):
+def summary(run, intervals=False):
     """Returns the columns that every run has.
 
     Arguments
     ---------
     run : dict
         Output of :func:`find_runs`.
+    intervals : bool
+        Whether the metrics have their intervals, where they are known.
 
     Returns
     -------
@@ -199,6 +226,8 @@ def summary(run):
     for name, value, spread, digits, unit in main_metrics(run):
         text = f"{name} {value:.{digits}f}"
         text += "" if spread is None else f" ± {spread:.{digits}f}"
+        ends = ends_of(run, name) if intervals else None
+        text += f" {bracketed(ends, digits)}" if ends else ""
         texts.append(f"{text} {unit}".rstrip())
     return {
         "task": run["task"] or "",

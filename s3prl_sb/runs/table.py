@@ -17,6 +17,7 @@ from s3prl_sb.runs.results import (
     main_metrics,
     summary,
 )
+from s3prl_sb.runs.shown import ends_of
 from s3prl_sb.runs.tasks import unknown
 from s3prl_sb.storage.csv_files import csv_text
 from s3prl_sb.storage.files import FileError, json_text
@@ -50,6 +51,12 @@ def add_arguments(parser):
         default="text",
         help="text: the columns that fit; csv, markdown: all columns; json: all that "
         "is known of each run (default: text)",
+    )
+    parser.add_argument(
+        "--intervals",
+        action="store_true",
+        help="show the 95 %% intervals of the metrics in text, too; the other formats "
+        "have them",
     )
     parser.add_argument(
         "--sort",
@@ -86,7 +93,7 @@ def main(arguments):
     if arguments.format == "json":
         print(json_text(runs))
         return 0
-    header, *rows = table(runs)
+    header, *rows = table(runs, arguments.intervals or arguments.format == "markdown")
     if arguments.format == "csv":
         print(as_csv(runs), end="")
     elif arguments.format == "markdown":
@@ -101,20 +108,22 @@ def main(arguments):
     return 0
 
 
-def table(runs):
+def table(runs, intervals=False):
     """Returns the table as text cells.
 
     Arguments
     ---------
     runs : list of dict
         Output of :func:`s3prl_sb.runs.results.find_runs`.
+    intervals : bool
+        Whether the metrics have their intervals, where they are known.
 
     Returns
     -------
     list of list of str
         The header, and a row for each run.
     """
-    extra, rows = differences(runs), [summary(run) for run in runs]
+    extra, rows = differences(runs), [summary(run, intervals) for run in runs]
     judged = [n for n in COLUMN_OF.values() if any(n in row for row in rows)]
     header = ["task", "upstream", *extra, "seed", "steps", *judged]
     header += [name for name in COLUMNS if name in ("protocol", "time")] + ["folder"]
@@ -156,6 +165,8 @@ def as_csv(runs):
             row[title] = metrics[title] = value
             if spread is not None:
                 row[f"{title} std"] = metrics[f"{title} std"] = spread
+            for side, end in zip(("low", "high"), ends_of(run, name) or ()):
+                row[f"{title} {side}"] = metrics[f"{title} {side}"] = end
         judged = run.get("protocol") or {}
         if judged.get("followed") is False:
             row["protocol"] = _text(", ".join(judged["differs"]))  # not shortened

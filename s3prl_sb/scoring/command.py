@@ -24,7 +24,10 @@ def add_arguments(parser):
     parser : argparse.ArgumentParser
         Parser of the verb.
     """
-    parser.add_argument("model", help="an export, or the output folder of a run")
+    parser.add_argument(
+        "model",
+        help="an export, the output folder of a run, or owner/name on the hub",
+    )
     parser.add_argument(
         "--test_csv",
         help="a list of your own, with the columns of the task (default: the list of "
@@ -65,7 +68,8 @@ def score(folder, options, rest=()):
     Arguments
     ---------
     folder : str
-        Folder of the export or the run; it stays unchanged.
+        Folder of the export or the run; it stays unchanged. Or ``owner/name`` on the
+        Hugging Face hub.
     options : dict
         ``test_csv``, ``data_folder``, ``documents_csv``, ``output``, ``device``.
     rest : list of str
@@ -103,19 +107,24 @@ def scored(folder, options, rest=()):
         Its folder.
     """
     from s3prl_sb import inference
+    from s3prl_sb.brains.measuring import publish
     from s3prl_sb.dataio.conditions import test_pipes
+    from s3prl_sb.inference import published
     from s3prl_sb.scoring import conditions, lists, measuring, settings
     from s3prl_sb.startup import devices
     from s3prl_sb.storage.files import read_json, write_json
 
-    started, folder = time.time(), Path(folder)
+    started, named = time.time(), Path(folder)
     _check_lists(options, rest)
     device = devices.chosen(options.get("device") or devices.AUTO)
+    folder = published.folder_of(folder)
+    # Scores are not put into the cache of the hub, but here.
+    named = Path(named.name) if published.is_from_hub(folder) else folder
     results = read_json(folder / RESULTS, "the results of a run", kind=dict)
     task = results.get("task")
     measuring.brain_of(task)  # an unknown one is an error now
     asked = conditions.asked(task, rest)
-    output = options.get("output") or settings.place(folder, options, asked)
+    output = options.get("output") or settings.place(named, options, asked)
     settings.check_place(output)
     sources = {name: options[name] for name in LISTS if options.get(name)}
     is_own = not sources
@@ -140,6 +149,9 @@ def scored(folder, options, rest=()):
     seconds = time.time() - started
     under.update({key: asked[key] for key in overrides if key in asked})
     scores = settings.score_results(brain, results, folder, seconds, under, is_own)
+    scores.pop("intervals", None)  # of the run
+    if intervals := publish(brain, brain.measured, output):
+        scores["intervals"] = intervals
     write_json(output / RESULTS, scores)
     return scores, output
 

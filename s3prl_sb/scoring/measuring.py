@@ -295,6 +295,7 @@ class _OneLayer(Measured):
             ids["test"], ids["documents"], trials["test"], trials["documents"]
         )
         test_scores = scores[layer]["test"]
+        self.searched = table, test_scores, self.threshold
         self._write_predictions(ids, table, test_scores)
         self.finish_test(table.measure(test_scores, self.threshold))
         return self.measured

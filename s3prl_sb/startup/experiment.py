@@ -9,7 +9,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from s3prl_sb import resources
 from s3prl_sb.foreign import trust
+from s3prl_sb.loggers import chosen
 from s3prl_sb.processes import occupation
 from s3prl_sb.startup import acceptance, devices, excepthook, readiness, snapshot
 from s3prl_sb.startup.arguments import parse
@@ -80,6 +82,8 @@ def _start(argv, prepare):
         if if_main_process():
             logs.to_file(Path(folder) / "log.txt")
     readiness.check(hparams)
+    if if_main_process() and hparams.get(chosen.KEY) is not None:
+        hparams["train_loggers"] = _loggers(hparams, configuration)
     save = functools.partial(snapshot.save, folder, configuration.text())
     run_on_main(acceptance.begin, args=[folder, save_folder, save])
     if run_opts["debug"]:
@@ -87,3 +91,12 @@ def _start(argv, prepare):
     hparams[RUN_OPTS] = run_opts
     run_on_main(prepare, args=[hparams])
     return hparams, run_opts
+
+
+def _loggers(hparams, configuration):
+    """Returns the loggers of a run, with those of the key ``logger``."""
+    schema = configuration.schema
+    settings = {k: hparams[k] for k in schema if schema[k].is_plain}
+    names = {file: name for name, file in resources.recipe_files().items()}
+    file = schema.file.resolve()
+    return chosen.make(hparams, settings, names.get(file, file.parents[1].name))

@@ -241,7 +241,8 @@ def frame_seconds(path: str) -> float:
 class Arks:
     """Arks that are written together, utterance by utterance; a context manager.
 
-    They get their names at the end of the context, if it ends without an error.
+    They get their names at the end of the context, if it ends without an error. See
+    :func:`write` for a single ark.
 
     Arguments
     ---------
@@ -249,8 +250,6 @@ class Arks:
         The arks.
     text : bool
         Whether to write text, for people.
-
-    See :func:`write` for a single ark.
     """
 
     def __init__(self, paths: Sequence[str | Path], text: bool = False):

@@ -53,6 +53,52 @@ def write(folder):
     write_text(folder / FILE, "".join(lines))
 
 
+def listed(folder, fix=""):
+    """Returns the files that the checksums of a folder are of, without reading them.
+
+    Arguments
+    ---------
+    folder, fix
+        See :func:`verify`.
+
+    Returns
+    -------
+    dict or None
+        Names of the files to their checksums; None if the folder has none.
+
+    Raises
+    ------
+    DamagedFile
+        If the list is damaged, or names a file outside the folder.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_text(folder + "/a.txt", "hello")
+    ...     write(folder)
+    ...     list(listed(folder))
+    ['a.txt']
+    """
+    folder = Path(folder)
+    path = folder / FILE
+    if not path.exists():
+        return None
+    digests = {}
+    for line in read_text(path, "a list of checksums", fix).splitlines():
+        match = re.fullmatch(r"([0-9a-f]{64})  (.+)", line)
+        if match is None:
+            raise DamagedFile(f"'{path}' is damaged: it has the line {line!r}. {fix}")
+        digest, name = match.groups()
+        file = folder / name
+        if ".." in file.parts or not file.is_relative_to(folder):
+            raise DamagedFile(f"'{path}' lists '{name}', which is elsewhere. {fix}")
+        digests[name] = digest
+    if not digests:
+        raise DamagedFile(f"'{path}' is damaged: it is empty. {fix}".rstrip())
+    return digests
+
+
 def verify(folder, fix=""):
     """Compares the files of a folder with their checksums.
 
@@ -77,19 +123,12 @@ def verify(folder, fix=""):
         If a file cannot be read.
     """
     folder = Path(folder)
-    path = folder / FILE
-    if not path.exists():
+    digests = listed(folder, fix)
+    if digests is None:
         logger.info("'%s' has no checksums, being of an older version", folder)
         return None
-    names = []
-    for line in read_text(path, "a list of checksums", fix).splitlines():
-        match = re.fullmatch(r"([0-9a-f]{64})  (.+)", line)
-        if match is None:
-            raise DamagedFile(f"'{path}' is damaged: it has the line {line!r}. {fix}")
-        digest, name = match.groups()
+    for name, digest in digests.items():
         file = folder / name
-        if ".." in file.parts or not file.is_relative_to(folder):
-            raise DamagedFile(f"'{path}' lists '{name}', which is elsewhere. {fix}")
         if not (file.is_file() or file.is_dir()):
             raise DamagedFile(f"'{file}' is missing. {fix}".rstrip())
         with naming(file, fix=fix):
@@ -98,7 +137,4 @@ def verify(folder, fix=""):
             raise DamagedFile(
                 f"'{file}' is damaged: it is not what was written. {fix}".rstrip()
             )
-        names.append(name)
-    if not names:
-        raise DamagedFile(f"'{path}' is damaged: it is empty. {fix}".rstrip())
-    return names
+    return list(digests)

@@ -6,6 +6,7 @@ Authors
 
 import json
 import os
+import stat
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -141,7 +142,10 @@ def write_safetensors(
 
     # One text, since safetensors writes several in any order.
     text = json.dumps({**metadata, CRC: _crc(tensors, metadata)})
+    with open(path, "ab") as file:
+        mode = os.fstat(file.fileno()).st_mode  # as other files of this user have
     save_file(tensors, path, {METADATA: text})
+    os.chmod(path, stat.S_IMODE(mode))  # safetensors makes it private
     with open(path, "rb") as file:
         os.fsync(file.fileno())
 

@@ -15,7 +15,7 @@ USUAL_RATE = 16000
 #: Words in the names of measures that are shares.
 SHARES = re.compile(
     r"(^|_)(accuracy|recall|precision|f1|per|wer|t?cpwer|cer|eer|der|error|rate"
-    r"|acceptance|within|across)(_|$)"
+    r"|acceptance|rejection|within|across)(_|$)"
 )
 
 

@@ -63,7 +63,7 @@ def test_examples_do_not_become_fewer():
 
 def test_code_does_not_grow_unseen():
     """Raise the limit in the change that adds the feature, not by accident."""
-    assert sum(module.code_lines for module in MODULES) <= 66_000
+    assert sum(module.code_lines for module in MODULES) <= 77_000
 
 
 # ------------------------------------------------------------ the figures themselves

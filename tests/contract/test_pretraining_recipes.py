@@ -62,7 +62,7 @@ def test_it_makes_an_objective_over_an_unfrozen_network(name, tmp_path):
 def test_every_key_is_declared_and_read(name):
     schema = Schema.of(yaml(name))
     text = yaml(name).read_text("utf-8")
-    folders = ("brains", "unlabelled", "units", "startup", "lobes", "schema", "dataio")
+    folders = "brains unlabelled units startup lobes schema dataio loggers".split()
     package = resources.folder("recipes").parent / "s3prl_sb"
     files = [path for part in folders for path in (package / part).rglob("*.py")]
     code = "\n".join(path.read_text("utf-8") for path in files)

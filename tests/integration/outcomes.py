@@ -67,9 +67,10 @@ def assert_same_outcome(output, expected):
             else (value == others[name])
         )
         assert same, f"{name} differs"
-    files = [Path(folder, "predictions.csv") for folder in (output, expected)]
-    ours, theirs = (path.read_text() if path.exists() else None for path in files)
-    assert ours == theirs  # a pre-training has none
+    for name in ("predictions.csv", "measures.json"):
+        files = [Path(folder, name) for folder in (output, expected)]
+        ours, theirs = (path.read_text() if path.exists() else None for path in files)
+        assert ours == theirs  # a pre-training has none
     assert results(output) == results(expected)
 
 

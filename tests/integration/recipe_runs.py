@@ -18,6 +18,7 @@ from outcomes import ids, results
 from s3prl_sb.cli import main
 from s3prl_sb.hyperyaml.nodes import tag, walk
 from s3prl_sb.inference import export
+from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.schema.keys import Schema
 
 sys.path.append(str(Path(__file__).parents[1] / "contract/small"))
@@ -33,7 +34,7 @@ tiny: !new:s3prl_sb.lobes.upstreams.hubert.Hubert
 BUDGET = {"total_steps": 4, "steps_per_epoch": 2, "batch_size": 4}
 #: Methods with which Brains of one training differ in their evaluation.
 EVALUATION = {"score", "stage_stats", "write_predictions", "interface", "targets_of"}
-EVALUATION |= {"tracks", "_edits"}
+EVALUATION |= {"tracks", "_edits", "_without_marks", "contributions", "measures"}
 
 
 # --------------------------------------------------------------- which recipes
@@ -176,6 +177,11 @@ def assert_scored(model, run, given, output, capsys):
     }
     metric = expected["chosen_by"]["metric"]
     assert metric in found["metrics"] and metric in printed
+    # The same items, and what each contributed
+    measures, before = map(Measures.read, (output, run))
+    assert measures.items == before.items and measures.units == before.units
+    assert set(measures.names) <= set(before.names)
+    assert found["intervals"].keys() == expected["intervals"].keys()
     # The same list, by content.
     assert found["test"]["sha256"] == expected["test"]["sha256"]
     assert found["test"]["utterances"] == expected["utterances"]["test"]

@@ -23,7 +23,7 @@ COMMANDS = [
     for line in dict.fromkeys(re.findall(r"`(s3prl-sb [^`]+)`", TEXT))
 ]
 #: Verbs whose commands take hours, or what others train: their arguments are checked.
-LONG = ("run", "superb", "convert")
+LONG = ("run", "superb", "bench", "convert", "submit")
 #: Options of every recipe beside its keys.
 OPTIONS = {"name", "device", "precision"}
 #: Small models instead of published ones.
@@ -96,7 +96,8 @@ def place(tmp_path_factory, launcher):
 def test_commands_run(place, monkeypatch, capsys):
     monkeypatch.chdir(place)
     monkeypatch.setenv("S3PRL_SB_CACHE", str(place / "cache"))
-    names = {"RUN": "results/RUN", "2": "1", **SMALL}
+    runs = {"RUN": "results/RUN", "OTHER_RUN": "results/RUN"}
+    names = {**runs, "2": "1", **SMALL}
     short = [words for words in COMMANDS if words[0] not in LONG]
     assert {words[0] for words in short} > {"extract", "plot", "predict", "score"}
     for words in short:
@@ -107,7 +108,7 @@ def test_commands_run(place, monkeypatch, capsys):
             assert (place / words[words.index("--output") + 1]).exists(), words
 
 
-@pytest.mark.parametrize("verb", ["superb", "convert"])
+@pytest.mark.parametrize("verb", ["superb", "bench", "convert", "submit"])
 def test_arguments_are_known(verb):
     few = [words for words in COMMANDS if words[0] == verb]
     assert few

@@ -30,6 +30,7 @@ from tasks import DEFAULTS, small
 
 from s3prl_sb.cli import main
 from s3prl_sb.inference import export, load
+from s3prl_sb.metrics.measures import Measures
 
 CTC = ["ML-SUPERB/ASR", "ML-SUPERB/LID", "SLUE/NER"]
 CTC += ["SUPERB/ASR", "SUPERB/OOD-ASR", "SUPERB/PR", "SUPERB/SF"]
@@ -39,6 +40,7 @@ SCHEMA = {
     "upstream": str,
     "chosen_by": dict,
     "metrics": dict,
+    "intervals": dict,
     "valid": dict,
     "utterances": dict,
     "test": dict,
@@ -98,15 +100,47 @@ def test_results(name, finished):
         assert 0 < found["best_step"] <= found["total_steps"]
     assert len(found["layer_weights"]) == len(found["layers"]) <= 3
     assert sum(found["layer_weights"]) == pytest.approx(1, abs=1e-5)
+    assert found["intervals"]["metrics"].keys() <= found["metrics"].keys()
     for stats in (found["metrics"], found["valid"]):
         assert all(isinstance(value, float) for value in stats.values())
     assert set(found["versions"]) == {"s3prl_sb", "speechbrain", "torch"}
+
+
+#: Metrics of a run that have no interval, see s3prl_sb/brains/measuring.py.
+WITHOUT_INTERVAL = re.compile(
+    "loss|threshold|median|min_duration|step|psds.|frame_average_precision|"
+    "(speaker|event)_(threshold|median)|.*_(std|deviation)"
+)
+
+
+@every_recipe
+def test_measures_give_the_metrics(name, finished):
+    """Each metric, from what single items contributed to it, and an interval."""
+    folder, found = finished(name), results(finished(name))
+    measures = Measures.read(folder)
+    for metric in measures.names:
+        value = found["metrics"][metric]
+        assert measures.value(metric) == pytest.approx(value, rel=1e-6, abs=1e-6)
+    others = found["metrics"].keys() - set(measures.names)
+    without = {n for n in others if WITHOUT_INTERVAL.fullmatch(n)}
+    classes_are_drawn = measures.unit == "speaker"
+    assert others - without == ({"macro_f1"} & others if classes_are_drawn else set())
+    intervals = found["intervals"]
+    assert intervals["unit"] == measures.unit
+    if intervals["units"] > 1:
+        assert found["chosen_by"]["metric"] in intervals["metrics"]
+    for metric, (low, high) in intervals["metrics"].items():
+        if measures.entries[metric].kind in ("mean", "ratio"):
+            assert low <= found["metrics"][metric] <= high
+    size = (folder / "measures.json").stat().st_size
+    assert size < 1000 * (1 + len(measures.items))
 
 
 @every_recipe
 def test_what_a_run_leaves(name, finished):
     left = {path.name for path in finished(name).iterdir()}
     expected = {"results.json", "predictions.csv", "hyperparams.yaml", "save"}
+    expected.add("measures.json")
     if results(finished(name))["total_steps"]:
         expected.add("train_log.txt")
     assert {*expected, "log.txt", "env.log"} <= left

@@ -8,6 +8,7 @@ from conftest import REPOSITORY, assert_same_outcome, command, results
 
 from s3prl_sb.inference import export
 from s3prl_sb.inference.finished import ExportError
+from s3prl_sb.metrics.measures import Measures
 
 sys.path.insert(0, str(REPOSITORY / "tests/contract/small"))
 from tasks import small  # noqa: E402
@@ -43,6 +44,20 @@ def gathered(output):
     return json.dumps(results(output), sort_keys=True)
 
 
+def assert_measured(output):
+    """Means over the parts follow from their measures, and have intervals."""
+    found, measures = results(output), Measures.read(output)
+    metric = found["chosen_by"]["metric"]
+    assert metric in measures.names and set(measures.strata) == {
+        str(part["fold"]) for part in found["folds"]
+    }
+    for name in measures.names:
+        assert measures.value(name) == pytest.approx(found["metrics"][name], rel=1e-6)
+    low, high = found["intervals"]["metrics"][metric]
+    assert low <= found["metrics"][metric] <= high
+    assert found["intervals"]["units"] == found["test"]["utterances"]
+
+
 def test_killed_folds_go_on_and_end_the_same(emotions, launcher, tmp_path):
     whole, broken, apart = (tmp_path / name for name in ("whole", "broken", "apart"))
     launcher.run(emotions(whole))
@@ -64,6 +79,7 @@ def test_killed_folds_go_on_and_end_the_same(emotions, launcher, tmp_path):
     for fold in FOLDS:
         assert_same_outcome(broken / fold, whole / fold)
     assert gathered(broken) == gathered(whole)
+    assert_measured(whole)
 
     # Alone, in any order; then gathered
     launcher.run(emotions(apart, fold=4))
@@ -123,5 +139,6 @@ def test_killed_corpora_go_on_and_end_the_same(launcher, tiny_card, tmp_path):
     metrics = results(whole)["metrics"]
     each = [metrics[f"error_rate_{name}"] for name in ("es", "sbcsae")]
     assert metrics["error_rate"] == pytest.approx(sum(each) / 2)
+    assert_measured(whole)
     with pytest.raises(ExportError, match="a run for each of es, sbcsae. Choose one"):
         export(whole, tmp_path / "exported")

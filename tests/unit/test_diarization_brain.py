@@ -11,6 +11,8 @@ import torch
 from s3prl_sb.brains.diarization import DiarizationBrain, errors_of, fit_labels
 from s3prl_sb.brains.timeline_plot import _gaps, timeline
 from s3prl_sb.dataio.rttm import read_rttm, read_uem
+from s3prl_sb.dataio.speaker_activity import PROBABILITIES
+from s3prl_sb.storage.tensor_files import read_safetensors
 
 SHIFT = 0.02
 
@@ -49,7 +51,7 @@ def brain(tmp_path, **seen):
     made.grid = [(t, m) for t in (0.3, 0.4, 0.5, 0.6, 0.7) for m in (1, 11)]
     made.threshold, made.median = made.grid[0]
     made.start_stage(sb.Stage.VALID)
-    made.right, made.counted = 3, 4
+    made.right = {name: (1, 2) for name in seen}
     made.probabilities = seen
     return made
 
@@ -66,7 +68,7 @@ def test_perfect_is_no_error(tmp_path):
         "der_false_alarm": 0.0,
         "der_confusion": 0.0,
         "der_collar": 0.0,
-        "frame_accuracy": 0.75,
+        "frame_accuracy": 0.5,
         "threshold": 0.5,  # the middle one of those that are equally good
         "median": 1.0,
     }
@@ -126,14 +128,15 @@ def test_frames_are_compared_in_the_best_order(tmp_path):
     made = brain(tmp_path)
     made.start_stage(sb.Stage.VALID)
     loss = made.compute_objectives((logits, lens), batch, sb.Stage.VALID)
-    assert (made.right, made.counted) == (2 * 5 + 2 * 3 - 1, 2 * 5 + 2 * 3)
+    right = {"a": (2 * 5, 2 * 5), "b": (2 * 3 - 1, 2 * 3)}
+    assert made.right == right
     assert made.weight(batch) == 5 + 3
     assert loss.item() == pytest.approx((15 * 0.01815 + 0.97408) / 2 / 8, rel=1e-3)
     for name, row, frames in zip("ab", logits, (5, 3)):
         expected = torch.sigmoid(row[:frames]).numpy()
         np.testing.assert_allclose(made.probabilities[name], expected)
     again = made.compute_objectives((logits, lens), batch, sb.Stage.TRAIN)
-    assert again == loss and made.counted == 16  # not of training
+    assert again == loss and made.right == right  # not of training
 
 
 def test_only_regions_are_scored():
@@ -179,6 +182,23 @@ def test_what_is_written(tmp_path):
         "b": [(0.0, 1.0)],
         "silent": [(0.0, 2.0)],
     }
+
+
+def test_probabilities_are_kept_for_a_submission(tmp_path):
+    """Others may read them as they may the tables; a test in noise has none."""
+    for folder, noise in ((tmp_path / "clean", None), (tmp_path / "noisy", {"snr": 5})):
+        folder.mkdir()
+        made = brain(folder, **perfect())
+        made.hparams.test_noise = noise
+        made.stage_stats(sb.Stage.TEST)
+        made.write_predictions()
+    path = tmp_path / "clean" / PROBABILITIES
+    kept = read_safetensors(path)
+    assert {n: p.tolist() for n, p in kept.items()} == {
+        n: p.tolist() for n, p in perfect().items()
+    }
+    assert path.stat().st_mode == (tmp_path / "clean/predictions.csv").stat().st_mode
+    assert not (tmp_path / "noisy" / PROBABILITIES).exists()
 
 
 def test_timelines_are_plotted(tmp_path):

@@ -1,13 +1,22 @@
-"""Commands, files and names in the documents exist."""
+"""Commands, files, links and names in the documents exist; the site has all pages.
+
+The site itself is built by `make docs` alone, which takes minutes: here are the checks
+of what it is made from.
+"""
 
 import argparse
+import doctest
+import fnmatch
 import importlib
+import pkgutil
 import re
+import sys
 from pathlib import Path
 
 import pytest
 from hyperpyyaml import load_hyperpyyaml
 
+import s3prl_sb
 from s3prl_sb import cli, resources
 from s3prl_sb.commands.run import find
 from s3prl_sb.foreign import trust
@@ -15,11 +24,11 @@ from s3prl_sb.lobes.upstreams import names
 from s3prl_sb.schema.keys import Schema
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [
-    path
-    for pattern in ("*.md", "docs/*.md", "recipes/**/*.md", "templates/**/*.md")
-    for path in sorted(ROOT.glob(pattern))
-]
+sys.path.append(str(ROOT / "docs"))
+documents_of_site = pytest.importorskip("site_pages.documents", reason="no documents")
+generated = importlib.import_module("site_pages.generated")
+
+DOCUMENTS = documents_of_site.pages(ROOT)
 VERBS = set(cli.parser()._subparsers._group_actions[0].choices)
 pytestmark = pytest.mark.skipif(
     not (ROOT / "README.md").is_file(), reason="installed without its documents"
@@ -58,7 +67,7 @@ def test_verbs_and_their_options(path):
     for verb, rest in re.findall(r"s3prl-sb ([a-z][a-z-]*)\b([^\n`|#]*)", code(path)):
         assert verb in VERBS, f"{path.name}: s3prl-sb {verb}"
         if verb not in ("run", "layers", "score"):  # whose options are the recipe's
-            used = set(re.findall(r"(?<!\S)(--[a-z_]+)", rest))
+            used = set(re.findall(r"(?<!\S)(--[a-z][a-z_-]*)", rest))
             assert used <= options(verb), f"{path.name}: {verb} {used - options(verb)}"
 
 
@@ -104,9 +113,9 @@ def test_data_pipes(tmp_path, monkeypatch, capsys):
 
 
 def test_flags_of_s3prl_are_keys_here():
-    """The README's equivalents of S3PRL's flags exist, and all tasks are named."""
-    text = (ROOT / "README.md").read_text("utf-8")
-    table = text.partition("\n## Coming from S3PRL\n")[2].partition("\n## ")[0]
+    """The first equivalents of S3PRL's flags exist, and all tasks are named."""
+    text = (ROOT / "docs/tutorials/from_s3prl.md").read_text("utf-8")
+    table = text.partition("\n## The same commands\n")[2].partition("\n## ")[0]
     lines = table.splitlines()
     rows = [line.split(" | ")[1] for line in lines if " | " in line][2:]
     assert len(rows) > 6
@@ -129,9 +138,42 @@ def test_make_targets(path):
 
 
 @documents()
-def test_linked_files(path):
-    for target in re.findall(r"\]\(([^)#:\s]+)\)", path.read_text("utf-8")):
-        assert (path.parent / target).exists(), f"{path.name} links to {target}"
+def test_links(path):
+    """Files, pictures and anchors."""
+    for target in links(path.read_text("utf-8")):
+        file, _, anchor = target.partition("#")
+        found = path.parent / file if file else path
+        assert found.exists(), f"{path.name} links to {target}"
+        if anchor:
+            assert anchor in anchors(found), f"{path.name} links to {target}"
+
+
+def links(text):
+    """The relative links of a document, outside of its code."""
+    text = re.sub(r"^ *```.*?^ *```", "", text, flags=re.M | re.S)
+    text = re.sub(r"`[^`\n]*`", "`", text)
+    return re.findall(r"\]\((?!\w+:)([^)\s]+)\)", text)
+
+
+def anchors(path):
+    """The anchors of a document's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", path.read_text("utf-8"), flags=re.M | re.S)
+    found = []
+    for title in re.findall(r"^#+ +(.*?) *$", text, re.M):
+        title = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", title)
+        found.append(re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-"))
+    return found
+
+
+def test_links_and_anchors_are_found(tmp_path):
+    """The two functions above, on a page that has every case."""
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# What's `new`, *now*?\n## A [link](x.md) B\n```bash\n# no heading\n```\n"
+        "[a](a.md#b) ![p](p.png) [w](https://x.org) `f[0](g)` [h](#a-link-b)\n"
+    )
+    assert anchors(page) == ["whats-new-now", "a-link-b"]
+    assert links(page.read_text()) == ["x.md", "a.md#b", "p.png", "#a-link-b"]
 
 
 @documents()
@@ -169,6 +211,13 @@ def test_extras(path):
             *re.findall(r'^    "(\w+)": \[', setup, re.M),
             "all",
         }
+
+
+def test_installation_names_every_extra():
+    setup = (ROOT / "setup.py").read_text("utf-8")
+    named = (ROOT / "docs/install.md").read_text("utf-8")
+    for extra in re.findall(r'^    "(\w+)": \[', setup, re.M):
+        assert f"`{extra}`" in named, extra
 
 
 def test_readme_is_where_setup_looks():
@@ -218,3 +267,71 @@ def test_heads_in_a_project_of_speechbrain():
     for block in blocks:
         exec(block, names)
     assert len(blocks) == 3 and names["logits"].shape == (4, 12)
+
+
+# ----------------------------------------------------------------------- the site
+@pytest.fixture(scope="module")
+def pages():
+    """The pages that are made from the code."""
+    return generated.made(ROOT)
+
+
+def test_every_page_is_in_the_contents(pages):
+    """Every document of the site is in a toctree, and every entry is a page."""
+    contents = (ROOT / documents_of_site.CONTENTS).read_text("utf-8")
+    entries = documents_of_site.entries(contents)
+    assert len(entries) == len(set(entries))
+    patterns = [
+        entry.lstrip("/")
+        for text in generated.READMES.values()
+        for entry in re.findall(r"^   (/\S+)$", text, re.M)
+    ]
+    names = [p.relative_to(ROOT).with_suffix("").as_posix() for p in DOCUMENTS]
+    left_out = [
+        name
+        for name in {*names, "docs/upstreams"} - {documents_of_site.ROOT_PAGE}
+        if name not in entries
+        and not any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
+    ]
+    assert not left_out, "add them to docs/contents.md"
+    made = {f"docs/reference/{name}" for name in pages}
+    made = {name.removesuffix(".rst") for name in made}
+    assert set(entries) <= {*names, *made, "docs/upstreams"}
+
+
+def test_every_module_verb_and_recipe_has_a_page(pages):
+    walked = pkgutil.walk_packages(s3prl_sb.__path__, "s3prl_sb.")
+    modules = {module.name for module in walked} | {"s3prl_sb"}
+    public = {name for name in modules if "._" not in name}
+    for name in public:
+        page = pages[f"api/{name}.rst"]
+        assert f".. automodule:: {name}\n" in page
+        package = name.rpartition(".")[0]
+        assert not package or f"<{name}>`" in pages[f"api/{package}.rst"], name
+    for verb in VERBS:
+        page = pages[f"commands/{verb}.rst"]
+        for option in options(verb) - {"-h", "--help"}:
+            assert option in page, f"{verb} {option}"
+    for name, file in resources.recipe_files().items():
+        page = pages[f"recipes/{generated.slug(name)}.rst"]
+        for key in Schema.of(file):
+            assert f"``--{key} " in page or f"``--{key}``" in page, f"{name}: {key}"
+
+
+def test_code_in_the_words_of_a_verb_is_code(pages):
+    assert "``hf auth login`` first" in pages["commands/push.rst"]
+
+
+def test_the_examples_of_the_site_run():
+    for name in ("documents", "generated"):
+        module = importlib.import_module(f"site_pages.{name}")
+        assert not doctest.testmod(module).failed
+
+
+def test_readme_is_short_and_its_pictures_are_small():
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert len(text.splitlines()) <= 100
+    pictures = re.findall(r"!\[(.*?)\]\((.*?)\)", text)
+    assert len(pictures) >= 3
+    for words, name in pictures:
+        assert words and (ROOT / name).stat().st_size < 300_000, name

@@ -7,7 +7,15 @@ from itertools import product
 import pytest
 from speechbrain.utils.edit_distance import count_ops, op_table
 
-from s3prl_sb.metrics.transcription import Edits, cer, edits, paired, per, wer
+from s3prl_sb.metrics.transcription import (
+    Edits,
+    alignment,
+    cer,
+    edits,
+    paired,
+    per,
+    wer,
+)
 
 WORDS = "a an and ant at tea eat the".split()
 
@@ -72,6 +80,24 @@ def test_random_pairs(letters, longest):
     for _ in range(1500 // longest):
         p, t = (draw.choices(letters, k=draw.randint(0, longest)) for _ in range(2))
         assert edits(p, t) == edits("".join(p), "".join(t)) == kaldi_edits(p, t)
+
+
+def test_alignments():
+    """An alignment has the tokens of both sides in order, and the counted edits."""
+    draw = random.Random(1)
+    for _ in range(300):
+        p, t = (draw.choices("abc", k=draw.randint(0, 12)) for _ in range(2))
+        pairs = alignment(p, t)
+        assert [true for true, _ in pairs if true is not None] == t
+        assert [predicted for _, predicted in pairs if predicted is not None] == p
+        counts = Edits(
+            sum(true is None for true, _ in pairs),
+            sum(predicted is None for _, predicted in pairs),
+            sum(None not in pair and pair[0] != pair[1] for pair in pairs),
+            len(t),
+        )
+        assert counts == edits(p, t) and (None, None) not in pairs
+    assert alignment("ab", "ab") == [("a", "a"), ("b", "b")]
 
 
 def test_random_slips():

@@ -761,10 +761,11 @@ def test_an_address_is_not_fetched_unasked(monkeypatch):
         raise AssertionError("fetched")
 
     monkeypatch.setattr("speechbrain.inference.interfaces.fetch", fetch)
-    with pytest.raises(TrustError, match="'somebody/model' is no folder here"):
-        Classifier.from_hparams("somebody/model")
+    address = "https://example.org/model"
+    with pytest.raises(TrustError, match=f"'{address}' is no folder here"):
+        Classifier.from_hparams(address)
     with pytest.raises(AssertionError, match="fetched"):
-        Classifier.from_hparams("somebody/model", trust=True)
+        Classifier.from_hparams(address, trust=True)
 
 
 HEAD = """

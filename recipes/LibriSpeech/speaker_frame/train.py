@@ -23,6 +23,7 @@ class SpeakerByFrames(FrameBrain):
     """251 speakers; accuracy over frames."""
 
     task = "LibriSpeech/speaker_frame"
+    unit = "speaker"
 
 
 def prepare(hparams):

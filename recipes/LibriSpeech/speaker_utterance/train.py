@@ -23,6 +23,7 @@ class SpeakerByUtterance(ClassificationBrain):
     """251 speakers; accuracy over utterances."""
 
     task = "LibriSpeech/speaker_utterance"
+    unit = "speaker"
 
 
 def prepare(hparams):

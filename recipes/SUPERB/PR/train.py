@@ -18,7 +18,8 @@ from s3prl_sb.corpora.lexicon import prepare_phone_tables
 from s3prl_sb.corpora.librispeech import find_lexica, prepare_librispeech
 from s3prl_sb.dataio.pipes import EncodeTokens
 from s3prl_sb.dataio.splits import make_splits, read_splits
-from s3prl_sb.metrics.transcription import per
+from s3prl_sb.metrics.contributions import error_rate
+from s3prl_sb.metrics.transcription import edits_of_each
 from s3prl_sb.startup.experiment import start
 
 
@@ -28,9 +29,9 @@ class PhonemeRecognition(CTCBrain):
     task = "SUPERB/PR"
     metric = "per"
 
-    def score(self, hypotheses, references):
-        """Returns {"per": edits over true phones}."""
-        return {"per": per(hypotheses, references).rate}
+    def contributions(self, hypotheses, references):
+        """Returns {"per": edits and true phones of each utterance}."""
+        return {"per": error_rate(edits_of_each(hypotheses, references))}
 
 
 def prepare(hparams):

@@ -23,6 +23,7 @@ class SpeakerIdentification(ClassificationBrain):
     """1,251 speakers; accuracy."""
 
     task = "SUPERB/SID"
+    unit = "speaker"
 
 
 def prepare(hparams):

@@ -89,7 +89,9 @@ class Encoder(nn.Module):
         states : list of torch.Tensor
             Input of each layer.
         last : torch.Tensor
-            Last state, see :class:`Layout`: with ``pooled`` the last layer's output.
+            Last state, see
+            :class:`~s3prl_sb.lobes.networks.huggingface_layouts.Layout`: with
+            ``pooled`` the last layer's output.
         """
         states, lasts = [], []
         layers = list(self.model.get_submodule(self.layout.layers))

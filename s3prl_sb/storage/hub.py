@@ -1,0 +1,286 @@
+"""Repositories of models on the Hugging Face hub: names, downloads, and errors.
+
+``huggingface_hub`` does the work, whose cache, log-in and environment variables count:
+``hf auth login``, ``HF_TOKEN``, ``HF_HOME``, ``HF_ENDPOINT``, ``HF_HUB_OFFLINE``. Its
+exceptions differ between its versions, and become a :class:`HubError` here.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import contextlib
+import glob
+import logging
+import re
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from s3prl_sb.errors import UserError, printable
+from s3prl_sb.storage.remote_files import offline
+from s3prl_sb.terminal.progress import on_terminal
+
+logger = logging.getLogger(__name__)
+
+#: See :mod:`s3prl_sb.storage.files`.
+COMPUTES = False
+
+NAME = re.compile(
+    r"([a-z0-9][\w.-]{0,95}/[a-z0-9_][\w.-]{0,95})(?:@(\w[\w./-]*))?", re.I | re.A
+)
+REVISION = re.compile(r"\w[\w./-]*", re.A)
+TOKENS = "https://huggingface.co/settings/tokens"
+#: Names of exceptions of a network; each version of the library has its own classes.
+NETWORK = {"ConnectionError", "HTTPError", "RequestException", "TimeoutError"}
+#: Answers after which another try may succeed, and seconds before each further one.
+PASSING = (429, 500, 502, 503, 504)
+PAUSES = (1.0, 4.0)
+#: Answers of a hub without room for more.
+FULL = (402, 413, 507)
+
+
+class HubError(UserError, OSError):
+    """The hub does not do what it is asked to; the message says why, and the fix."""
+
+
+class Repository(NamedTuple):
+    """A repository of a model.
+
+    Arguments
+    ---------
+    name : str
+        ``owner/name``.
+    revision : str, optional
+        Branch, tag or commit; None: its main branch.
+    """
+
+    name: str
+    revision: str | None = None
+
+    def __str__(self):
+        return self.name if self.revision is None else f"{self.name}@{self.revision}"
+
+
+def repository(text: str, revision: str | None = None) -> Repository | None:
+    """Returns the repository that a text names.
+
+    Arguments
+    ---------
+    text : str
+        ``owner/name`` or ``owner/name@REVISION``.
+    revision : str, optional
+        Revision, instead of one in the text.
+
+    Returns
+    -------
+    Repository or None
+        None for any other text.
+
+    Raises
+    ------
+    HubError
+        If the revision cannot be one.
+
+    Example
+    -------
+    >>> print(repository("anna/ks"), repository("anna/ks@v1"), repository("/data/ks"))
+    anna/ks anna/ks@v1 None
+    """
+    match = NAME.fullmatch(str(text))
+    if match is None or ".." in match[0]:
+        return None
+    if revision and (".." in revision or not REVISION.fullmatch(revision)):
+        raise HubError(
+            f"'{printable(revision)}' is no name of a branch, a tag or a commit: it "
+            "has letters, digits, '-', '_', '.' and '/'."
+        )
+    return Repository(match[1].removesuffix(".git"), revision or match[2])
+
+
+def address(place: Repository) -> str:
+    """Returns the address of the page of a repository."""
+    return f"{_host()}/{place.name}"
+
+
+def download(place: Repository, names: Iterable[str]) -> Path:
+    """Downloads files of a repository into the hub's cache, unless they are there.
+
+    Arguments
+    ---------
+    place : Repository
+    names : iterable of str
+        Paths in the repository; those that it lacks are ignored.
+
+    Returns
+    -------
+    pathlib.Path
+        Folder of the snapshot, whose name is the commit. Files in it may be links into
+        the cache.
+
+    Raises
+    ------
+    HubError
+        If the repository is neither accessible nor in the cache.
+    """
+    patterns = [glob.escape(name) for name in names]
+    pauses = iter(PAUSES)
+    while True:
+        try:
+            return _snapshot(place, patterns, offline())
+        except Exception as error:  # the library raises a dozen unrelated classes
+            problem = explained(error, place, "read")
+            pause = next(pauses, None) if passes(error) else None
+            if pause is None and passes(error) and not offline():
+                with contextlib.suppress(Exception):
+                    folder = _snapshot(place, patterns, True)
+                    logger.warning("'%s' is read from the cache: %s", place, problem)
+                    return folder
+            if pause is None:
+                raise problem from error
+        time.sleep(pause)
+
+
+def _snapshot(place, patterns, is_offline):
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.utils import tqdm
+
+    class Bar(tqdm):  # of the files; in a log it would be noise
+        def __init__(self, *args, **options):
+            options |= {} if on_terminal() else {"disable": True}
+            super().__init__(*args, **options)
+
+    folder = snapshot_download(
+        place.name,
+        revision=place.revision,
+        allow_patterns=patterns,
+        local_files_only=is_offline,
+        tqdm_class=Bar,
+    )
+    return Path(folder)
+
+
+def passes(error: BaseException) -> bool:
+    """Returns whether another try may succeed after an exception of the library."""
+    kinds, code, _ = _facts(error)
+    return code in PASSING if code else bool(kinds & NETWORK)
+
+
+def _facts(error):
+    """Returns the names of the classes of an exception and of those that it comes from,
+    the code of the hub's answer or None, and these exceptions."""
+    chain = list(_chain(error))
+    kinds = {kind.__name__ for each in chain for kind in type(each).__mro__}
+    responses = [getattr(each, "response", None) for each in chain]
+    codes = [getattr(response, "status_code", None) for response in responses]
+    return kinds, next((code for code in codes if isinstance(code, int)), None), chain
+
+
+def explained(error: BaseException, place: Repository, act: str) -> UserError:
+    """Returns an error whose message a user can act on.
+
+    Arguments
+    ---------
+    error : Exception
+        Any exception of ``huggingface_hub``.
+    place : Repository
+    act : str
+        The attempt: "read" or "write".
+
+    Returns
+    -------
+    s3prl_sb.errors.UserError
+        The error itself if it is one.
+    """
+    if isinstance(error, UserError):
+        return error
+    kinds, code, chain = _facts(error)
+    if "OfflineModeIsEnabled" in kinds or offline():
+        return HubError(_offline(place, act))
+    text = _by_code(code, kinds, place, act)
+    if text is None and not kinds & NETWORK:
+        text = f"'{place}' cannot be {'read' if act == 'read' else 'written'}: "
+        text += f"{_reason(chain)}."
+    elif text is None:
+        text = (
+            f"The hub, {_host()}, cannot be reached: {_reason(chain)}. Check the "
+            "network, the proxy and\nHF_ENDPOINT, and run it again: what has arrived "
+            "is not sent twice."
+        )
+    return HubError(text)
+
+
+def _by_code(code, kinds, place, act):
+    """Returns the words for an answer of the hub, or None."""
+    if "RevisionNotFoundError" in kinds:
+        return f"'{place.name}' has no branch, tag or commit '{place.revision}'."
+    if "GatedRepoError" in kinds:
+        return (
+            f"'{place.name}' is open to those who asked for it: ask on its page, "
+            f"{address(place)}, and log in with `hf auth login`."
+        )
+    if act == "read" and ("RepositoryNotFoundError" in kinds or code in (401, 404)):
+        return (
+            f"There is no folder '{place}' here, and no model '{place.name}' on "
+            f"{_host()} that you may read.\nIf it is private, log in with `hf auth "
+            "login`, or set HF_TOKEN."
+        )
+    if code == 401 or kinds & {"LocalTokenNotFoundError", "UnicodeEncodeError"}:
+        return (
+            "The hub does not know who you are: log in with `hf auth login`, or set "
+            f"HF_TOKEN to a token of {TOKENS}\nthat may write."
+        )
+    if code == 403:
+        return (
+            f"Your token may not {act} '{place.name}': take one of {TOKENS} that may,\n"
+            f"or a name of your own; `hf auth whoami` says who you are."
+        )
+    if code in FULL:
+        return (
+            f"There is no more room for '{place.name}' on the hub ({code}): see what "
+            "your account stores in its settings, delete some, and run it again."
+        )
+    if code == 404:
+        return f"There is no '{place}' on {_host()} that you may {act}."
+    if code in (409, 412):
+        return f"'{place.name}' changed meanwhile, by somebody else: run it again."
+    if code == 429:
+        return f"{_host()} asks for a pause (429): run it again in some minutes."
+    if code is not None and code >= 500:
+        return f"{_host()} is out of order ({code}): run it again later; it resumes."
+    return f"{_host()} refuses to {act} '{place}' ({code})." if code else None
+
+
+def _offline(place, act):
+    if act == "write":
+        return "Offline: unset HF_HUB_OFFLINE and S3PRL_SB_OFFLINE to write to the hub."
+    from huggingface_hub import constants
+
+    cache = Path(constants.HF_HUB_CACHE)
+    return (
+        f"Offline, and '{place}' is not whole in the cache. Where there is a network, "
+        f"run `hf download {place.name} --local-dir FOLDER`, and give FOLDER;\nor copy "
+        f"'models--{place.name.replace('/', '--')}' from the cache there to '{cache}'."
+    )
+
+
+def _host():
+    from huggingface_hub import constants
+
+    return constants.ENDPOINT
+
+
+def _reason(chain):
+    """Returns the innermost message in one line; servers may have written it."""
+    texts = [" ".join(str(error).split()) for error in chain]
+    text = next((text for text in reversed(texts) if text), type(chain[0]).__name__)
+    return printable(text)[:200].rstrip(".")
+
+
+def _chain(error) -> Iterator[BaseException]:
+    """Yields an exception and those that it comes from."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,1 @@
+"""Files for SUPERB's leaderboard, from finished runs."""
