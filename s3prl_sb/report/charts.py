@@ -14,6 +14,13 @@ from typing import Any
 MARK = "palette:"
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"  # a name; nothing is loaded
 CATEGORY = "category"
+#: Horizontal axis of what training records, by the number of updates.
+UPDATES = {
+    "field": "step",
+    "type": "quantitative",
+    "title": "updates",
+    "axis": {"tickMinStep": 1, "tickCount": 8},
+}
 #: Of a legend of lines: pieces of them, on which dashes are seen.
 LINES = {"symbolType": "stroke", "symbolSize": 400}
 

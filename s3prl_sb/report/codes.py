@@ -10,7 +10,7 @@ from typing import Any
 
 from s3prl_sb.report.axes import named, short
 from s3prl_sb.report.blocks import Block, Chart, Grid, Options, Section
-from s3prl_sb.report.charts import LINES, plain, thinned
+from s3prl_sb.report.charts import LINES, UPDATES, plain, thinned
 from s3prl_sb.report.gathered import Run
 from s3prl_sb.report.histories import histories
 
@@ -65,12 +65,7 @@ def _course(rows: list[dict]) -> Chart:
         height=HEIGHT,
         mark={"type": "line", "point": len(rows) <= 60},
         encoding={
-            "x": {
-                "field": "step",
-                "type": "quantitative",
-                "title": "updates",
-                "axis": {"tickMinStep": 1, "tickCount": 8},
-            },
+            "x": UPDATES,
             "y": {
                 "field": "value",
                 "type": "quantitative",

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from s3prl_sb.report.axes import Axis, axis_of, short
 from s3prl_sb.report.blocks import Block, Chart, Grid, Group, Options, Section
-from s3prl_sb.report.charts import LINES, color, plain, thinned
+from s3prl_sb.report.charts import LINES, UPDATES, color, plain, thinned
 from s3prl_sb.report.gathered import Run
 from s3prl_sb.report.histories import Point, histories
 
@@ -210,12 +210,7 @@ def _of_measure(series, axis, marks, rows):
 def _lines(rows, axis, fields):
     """Returns lines with points that show their numbers."""
     encoding = {
-        "x": {
-            "field": "step",
-            "type": "quantitative",
-            "title": "updates",
-            "axis": {"tickMinStep": 1, "tickCount": 8},
-        },
+        "x": UPDATES,
         "y": {
             "field": "value",
             "type": "quantitative",

@@ -17,7 +17,7 @@ from s3prl_sb.report.blocks import (
     Prose,
     Section,
 )
-from s3prl_sb.report.charts import LINES, color, plain, thinned
+from s3prl_sb.report.charts import LINES, UPDATES, color, plain, thinned
 from s3prl_sb.report.gathered import Run
 from s3prl_sb.report.histories import inside, parts_of
 
@@ -211,12 +211,7 @@ def _courses(courses, axis, rows, options, of):
         "legend": LINES,
     }
     encoding = {
-        "x": {
-            "field": "step",
-            "type": "quantitative",
-            "title": "updates",
-            "axis": {"tickMinStep": 1, "tickCount": 8},
-        },
+        "x": UPDATES,
         "y": {
             "field": "value",
             "type": "quantitative",
