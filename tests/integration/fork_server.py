@@ -85,6 +85,7 @@ def warm_up():
     from s3prl_sb.brains import base, plots
     from s3prl_sb.identity.code import code_of
     from s3prl_sb.lobes.upstreams.hubert import Hubert
+    from s3prl_sb.runs import suites
     from s3prl_sb.schema.keys import Schema
     from s3prl_sb.startup.snapshot import environment
 
@@ -92,6 +93,8 @@ def warm_up():
     code_of([base.SSLBrain, Hubert])
     for name in resources.recipe_files():
         Schema.of_recipe(name)
+    for name in suites.names():
+        suites.suite(name)
     with tempfile.TemporaryDirectory() as folder:
         plots.layer_weights(Path(folder, "fonts.png"), [0, 1], [0.5, 0.5])
 
