@@ -231,10 +231,9 @@ class Configuration:
         return named_by[1] if named_by else key
 
     def _without_references(self):
-        stream = _dumped(self.written)
-        stream.name = str(self.schema.file)  # base of the paths of !include:
+        _write_out(self.written)
         try:
-            resolved = yaml_parser().load(programs.resolve(stream))
+            resolved = programs.resolve(self.written, self.schema.file)
         except UserError as error:  # such as that of a card
             key = self._naming(_key_of(error))
             if key in self.schema:
