@@ -16,12 +16,13 @@ import torch
 
 from s3prl_sb.metrics.sound_events import EventCounts
 from s3prl_sb.metrics.transcription import Edits
+from s3prl_sb.metrics.weighted_labels import places
 
 #: Contributions to one metric: its ``kind``, and arrays with a number for each item.
 Entry = dict[str, Any]
 Numbers = Sequence[float] | np.ndarray | torch.Tensor
 
-LARGEST = 1 << 18  # scores of examples and labels: 15 s of CPU time for intervals
+LARGEST = 1 << 24  # scores of examples and labels
 
 
 def ratio(
@@ -213,21 +214,21 @@ def of_scores(scores: torch.Tensor, true: torch.Tensor) -> dict[str, Entry]:
     dict
         "mean_average_precision", "d_prime" and "auc", see
         :mod:`s3prl_sb.metrics.multi_label`; empty if there are more than
-        :data:`LARGEST` scores.
+        :data:`LARGEST` scores. Scores are replaced by their
+        :func:`~s3prl_sb.metrics.weighted_labels.places`.
 
     Example
     -------
     >>> scores = torch.tensor([[0.9, 0.1], [0.2, 0.1]])
     >>> entries = of_scores(scores, torch.tensor([[1, 0], [1, 1]]).bool())
     >>> entries["mean_average_precision"]["scores"].tolist()
-    [[1, 0], [0, 0]]
+    [[3, 1], [1, 1]]
     """
     if scores.numel() > LARGEST:
         return {}
-    # Ranks order like scores, with fewer digits
-    ranks = [column.unique(return_inverse=True)[1] for column in scores.T]
+    sides = scores.numpy(), true.int().numpy()
     name = "mean_average_precision"
-    arrays = {"scores": torch.stack(ranks, 1).numpy(), "targets": true.long().numpy()}
+    arrays = {"scores": places(*sides), "targets": sides[1]}
     others = {kind: {"kind": kind, "of": name} for kind in ("d_prime", "auc")}
     return {name: {"kind": "average_precision", **arrays}, **others}
 

@@ -43,12 +43,13 @@ Authors
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from s3prl_sb.metrics import weighted_correlations as correlations
+from s3prl_sb.metrics import weighted_labels as labels
 from s3prl_sb.metrics import weighted_ranks as ranks
 from s3prl_sb.metrics import weighted_sums as sums
-from s3prl_sb.metrics.weighted_sums import Weighted
+from s3prl_sb.metrics.weighted_sums import Array, Weighted
 
 
 class Kind(NamedTuple):
@@ -67,6 +68,9 @@ class Kind(NamedTuple):
         Names of numbers.
     gaps : bool
         Whether an item may lack a value: its row is NaN then.
+    prepare : callable, optional
+        Takes the arrays by name; ``make`` then takes its result in their place, which
+        metrics of the same arrays share.
     """
 
     make: Callable[..., Weighted]
@@ -74,6 +78,35 @@ class Kind(NamedTuple):
     optional: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
     gaps: bool = False
+    prepare: Callable[..., Any] | None = None
+
+    def weighted(
+        self,
+        arrays: Mapping[str, Array],
+        parameters: Mapping[str, float],
+        shared: dict,
+    ) -> Weighted:
+        """Returns a metric as a function of weights.
+
+        Arguments
+        ---------
+        arrays : dict of str to numpy.ndarray
+            Arrays with a row for each item.
+        parameters : dict of str to float
+            Numbers of the metric.
+        shared : dict
+            Results of ``prepare``; one that is missing is added.
+
+        Returns
+        -------
+        Weighted
+        """
+        if self.prepare is None:
+            return self.make(**arrays, **parameters)
+        key = (self.prepare, *(id(array) for array in arrays.values()))
+        if key not in shared:
+            shared[key] = self.prepare(**arrays)
+        return self.make(shared[key], **parameters)
 
 
 SCORED = ("scores", "targets")
@@ -91,8 +124,9 @@ KINDS: Mapping[str, Kind] = {
     "eer": Kind(ranks.equal_error_rate, SCORED),
     "min_dcf": Kind(ranks.minimum_cost, SCORED, (), ("p_target", "c_miss", "c_fa")),
     "mtwv": Kind(sums.maximum, ("values",), gaps=True),
-    "average_precision": Kind(ranks.average_precision, SCORED),
-    "auc": Kind(ranks.area_under_roc, SCORED),
-    "d_prime": Kind(ranks.d_prime, SCORED),
+    **{
+        name: Kind(labels.mean_over_labels(name), SCORED, prepare=labels.Labels)
+        for name in labels.METRICS
+    },
 }
 MEAN_OF = "mean_of"

@@ -17,14 +17,17 @@ from s3prl_sb.metrics import (
     bootstrap,
     classification,
     correlation,
+    measure_tables,
     multi_label,
     retrieval,
     verification,
+    weighted_labels,
     weighted_sums,
 )
 from s3prl_sb.metrics.measures import Measures, combined, intervals_of
 from s3prl_sb.metrics.resampled import KINDS
 from s3prl_sb.metrics.same_items import OtherTestSet
+from s3prl_sb.metrics.weighted_labels import places
 from s3prl_sb.storage.files import FileError, write_json
 
 ITEMS, DRAWS, SEED = 24, 60, 5
@@ -416,8 +419,14 @@ def test_a_file_holds_every_kind(cases, tmp_path):
     assert first.read_bytes() == second.read_bytes()
 
 
+def packed(content, kind="u1"):
+    """Returns metrics with a packed table of shape [2, 2]."""
+    table = {"shape": [2, 2], "type": kind, "packed": content}
+    return {"m": {"kind": "auc", "scores": table, "targets": [[1, 0], [0, 1]]}}
+
+
 DAMAGES = {
-    "version 2": {"version": 2},
+    "version 3, not 2": {"version": 3},
     "no 'items'|it has no 'items'": {"items": ...},
     "one or more": {"items": []},
     "'a' is there twice": {"items": ["a", "a"]},
@@ -449,6 +458,10 @@ DAMAGES = {
             }
         }
     },
+    "table is damaged": {"metrics": packed("A")},
+    "has not 4 bytes": {"metrics": packed("eJxjZGAAAAAGAAI=")},  # of three
+    "has not 4 bytes, as": {"metrics": packed("eJxjZAABAAAMAAI=")},
+    "of type 'f8', not u1": {"metrics": packed("", "f8")},
     "'m': ": {"metrics": {"m": {"kind": "bleu", **dict.fromkeys(
         ("matches", "ngrams", "predicted", "reference"), [1, 2])}}},
     "'m': its arrays do not fit": {"metrics": {"m": {"kind": "ratio", **dict.fromkeys(
@@ -469,6 +482,40 @@ def test_a_damaged_file_is_named(tmp_path, message):
         Measures.read(tmp_path)
     assert "measures.json' is not the measures of a run" in str(raised.value)
     assert len(str(raised.value)) < 500
+
+
+def test_files_of_the_first_version_are_read(tmp_path):
+    """They had the same arrays, and no packed tables."""
+    wer([1, 2], [3, 4]).write(tmp_path)
+    values = json.loads((tmp_path / "measures.json").read_text())
+    write_json(tmp_path / "measures.json", values | {"version": 1})
+    assert Measures.read(tmp_path).value("wer") == pytest.approx(3 / 7)
+
+
+@pytest.mark.parametrize("highest", [255, 256, 65536])
+def test_large_tables_of_whole_numbers_are_packed(tmp_path, highest, monkeypatch):
+    monkeypatch.setattr(measure_tables, "MANY", 70)
+    scores = np.random.default_rng(0).integers(0, highest + 1, (ITEMS, 3))
+    scores[0, 0] = highest
+    auc = {"kind": "auc", "scores": scores, "targets": scores % 2}
+    measures = Measures.build("utterance", names(ITEMS), {"auc": auc})
+    measures.write(tmp_path)
+    table = json.loads((tmp_path / "measures.json").read_text())["metrics"]["auc"]
+    assert table["scores"].keys() == {"shape", "type", "packed"}
+    again = Measures.read(tmp_path).entry("auc").arrays
+    assert (again["scores"] == scores).all() and (again["targets"] == scores % 2).all()
+
+
+def test_large_tables_of_other_numbers_are_lists(tmp_path, monkeypatch):
+    monkeypatch.setattr(measure_tables, "MANY", 4)
+    values = np.full((2, 2), 0.5)
+    values[1] = np.nan
+    for number in (0.5, -3, 2**40):
+        values[0, 0] = number
+        mtwv = {"m": {"kind": "mtwv", "values": values}}
+        Measures.build("query", ["a", "b"], mtwv).write(tmp_path)
+        again = Measures.read(tmp_path).entry("m").arrays["values"]
+        assert np.array_equal(again, values, equal_nan=True)
 
 
 def test_counts_of_older_scenes_are_no_measures(tmp_path):
@@ -539,6 +586,53 @@ def test_draws_do_not_depend_on_the_memory(cases, monkeypatch):
     whole = measures.interval("eer", resamples=50)
     monkeypatch.setattr(bootstrap, "DRAWN", 100)
     assert measures.interval("eer", resamples=50) == whole
+
+
+@pytest.mark.parametrize("together", [1, 4, 1 << 14])
+def test_labels_do_not_depend_on_how_many_are_summed_together(
+    cases, monkeypatch, together
+):
+    whole = Measures.build("utterance", names(ITEMS), of_labels(cases))
+    monkeypatch.setattr(weighted_labels, "TOGETHER", together)
+    parts = Measures.build("utterance", names(ITEMS), of_labels(cases))
+    for name in parts.names:
+        assert parts.interval(name) == whole.interval(name)
+
+
+def of_labels(cases):
+    """Returns all metrics of labels; one label is of every item, one of none."""
+    arrays, _ = cases["auc"]
+    scores, targets = arrays["scores"], arrays["targets"].copy()
+    targets[:, 0], targets[:, 1] = False, True
+    return {"auc": {"kind": "auc", "scores": scores, "targets": targets}} | {
+        name: {"kind": name, "of": "auc"} for name in ("average_precision", "d_prime")
+    }
+
+
+def test_metrics_of_the_same_labels_sort_them_once(cases, monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        weighted_labels, "places", lambda *sides: made.append(1) or places(*sides)
+    )
+    measures = Measures.build("utterance", names(ITEMS), of_labels(cases))
+    assert len(made) == 1
+    folds = [f"f{number % 2}" for number in range(ITEMS)]
+    parts = Measures.build("utterance", names(ITEMS), of_labels(cases), strata=folds)
+    del made[:]
+    assert len(intervals_of(measures, resamples=9)["metrics"]) == 3 and len(made) == 1
+    assert len(intervals_of(parts, resamples=9)["metrics"]) == 3 and len(made) == 3
+
+
+def test_places_order_as_scores(cases):
+    """Of targets and others; these are not distinguished between two targets."""
+    arrays, _ = cases["auc"]
+    scores, targets = arrays["scores"], arrays["targets"]
+    ranks = places(scores, targets)
+    assert ranks.max() <= 2 * targets.sum(0).max() and ranks.min() == 0
+    for column, rank, is_target in zip(scores.T, ranks.T, targets.T):
+        one, other = np.meshgrid(column[is_target], column)
+        first, second = np.meshgrid(rank[is_target], rank)
+        assert (np.sign(one - other) == np.sign(first - second)).all()
 
 
 def test_memory_is_bounded_with_many_columns_too(monkeypatch):
