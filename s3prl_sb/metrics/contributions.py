@@ -136,9 +136,9 @@ def of_drawn_classes(predicted: torch.Tensor, true: torch.Tensor) -> dict[str, E
     Returns
     -------
     dict
-        "accuracy", and "balanced_accuracy" as a ratio of sums in which each label
-        weighs 1, so that one that is drawn twice weighs 2. There is no "macro_f1":
-        labels that are not drawn would still be predicted, with an F1 score of 0.
+        "accuracy"; "balanced_accuracy" as a ratio of sums in which each label weighs 1,
+        so that one that is drawn twice weighs 2; "macro_f1", see
+        :func:`s3prl_sb.metrics.weighted_sums.drawn_macro_f1`.
 
     Example
     -------
@@ -148,7 +148,12 @@ def of_drawn_classes(predicted: torch.Tensor, true: torch.Tensor) -> dict[str, E
     """
     right = (predicted == true).long()
     shares = 1 / torch.bincount(true).double()[true]
-    return {"accuracy": mean(right), "balanced_accuracy": ratio(right * shares, shares)}
+    sides = {"predictions": plain(predicted), "targets": plain(true)}
+    return {
+        "accuracy": mean(right),
+        "balanced_accuracy": ratio(right * shares, shares),
+        "macro_f1": {"kind": "drawn_macro_f1", **sides},
+    }
 
 
 def group_ratio(numerators: Numbers, denominators: Numbers, groups: Numbers) -> Entry:

@@ -14,6 +14,7 @@ row for each item, that returns a :class:`Weighted`; :data:`KINDS` names them.
 ``group_ratio``      the mean over ``groups`` (a number for each item, of its class or
                      language) of their ratios: balanced accuracy, rates by language
 ``macro_f1``         the mean F1 score of classes, of ``predictions`` and ``targets``
+``drawn_macro_f1``   the same, of classes that are themselves the units, such as speakers
 ``pearson``          correlation of ``x`` and ``y``; with ``groups`` (a number for each
                      item, of its system), of the means of groups
 ``spearman``         correlation of their ranks within each draw; ``groups`` as above
@@ -117,6 +118,7 @@ KINDS: Mapping[str, Kind] = {
     "macro_ratio": Kind(sums.macro_ratio, FRACTION, ("present",), ("empty",), True),
     "group_ratio": Kind(sums.group_ratio, (*FRACTION, "groups"), (), ("empty",), True),
     "macro_f1": Kind(sums.macro_f1, ("predictions", "targets")),
+    "drawn_macro_f1": Kind(sums.drawn_macro_f1, ("predictions", "targets")),
     "pearson": Kind(correlations.pearson, ("x", "y"), ("groups",)),
     "spearman": Kind(correlations.spearman, ("x", "y"), ("groups",)),
     "group_mse": Kind(correlations.group_mse, ("x", "y", "groups")),

@@ -222,6 +222,56 @@ def macro_f1(predictions: Array, targets: Array) -> Weighted:
     return Weighted(of, (right, np.ones(len(items))))
 
 
+def drawn_macro_f1(predictions: Array, targets: Array) -> Weighted:
+    """Returns the mean F1 score of classes that are drawn with all their items, such as
+    speakers.
+
+    A class of weight 2 counts as two that are alike: each has its own items, and each
+    attracts all items of other classes that were taken for it. Predictions remain as
+    they are: an item that was taken for a class that is not drawn is an error of its
+    own class, and no other. Classes without an item of their own, which cannot be
+    drawn, count 0 where they are predicted.
+
+    Arguments
+    ---------
+    predictions, targets : numpy.ndarray
+        [items], numbers of classes.
+
+    Returns
+    -------
+    Weighted
+        An item alone is 1 or 0, right or wrong.
+
+    Example
+    -------
+    >>> scores = drawn_macro_f1(np.array([0, 0, 1]), np.array([0, 1, 1]))
+    >>> scores.of(np.array([[1.0, 1.0], [1.0, 0.0], [1.0, 0.0]])).round(4).tolist()
+    [0.6667, 1.0]
+    """
+    (predictions, targets), classes = _numbered(predictions, targets)
+    items, shape = np.arange(len(targets)), (len(targets), classes)
+    is_right = predictions == targets
+    sizes = np.bincount(targets, minlength=classes)[:, None]
+    own, right, taken = (
+        _sums(sparse.csr_array((values.astype(float), (items, places)), shape))
+        for values, places in (
+            (np.ones(len(items)), targets),
+            (is_right, targets),
+            (~is_right, predictions),
+        )
+    )
+
+    def of(weights):
+        size, hits, alarms = own(weights), right(weights), taken(weights)
+        often = over(size, sizes.astype(float), 0.0)
+        # Of one of the classes that are alike; all but its alarms are `often` as many
+        scores = often * over(2 * hits, hits + size + often * alarms, 0.0)
+        alone = (sizes == 0) & (alarms > 0)
+        return over(scores.sum(0), often.sum(0) + alone.sum(0))
+
+    return Weighted(of, (is_right.astype(float), np.ones(len(items))))
+
+
 def bleu(matches: Array, ngrams: Array, predicted: Array, reference: Array) -> Weighted:
     """Returns BLEU, 0 to 100, with sacreBLEU's exponential smoothing.
 

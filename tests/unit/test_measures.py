@@ -59,6 +59,26 @@ def by_group(above, below, groups):
     return metric
 
 
+def f1_of_parts(predictions, targets):
+    """Returns the macro F1 of classes that a draw may hold in part."""
+    everything = np.bincount(targets, minlength=10)
+
+    def metric(rows):
+        found, true, scores, weights = predictions[rows], targets[rows], [], []
+        for each in range(10):
+            own, alarms = true == each, ((found == each) & (true != each)).sum()
+            if everything[each]:
+                weights.append(own.sum() / everything[each])
+                hits = (own & (found == each)).sum()
+                below = own.sum() + hits + weights[-1] * alarms
+                scores.append(2 * hits / below if below else 0.0)
+            elif alarms:
+                scores, weights = [*scores, 0.0], [*weights, 1.0]
+        return np.average(scores, weights=weights)
+
+    return metric
+
+
 def sacre(matches, ngrams, predicted, reference):
     bleu = pytest.importorskip("sacrebleu.metrics").BLEU
 
@@ -147,6 +167,7 @@ def cases():
             by_group(errors, words + 1, groups),
         ),
         "macro_f1": (half, of(classification.macro_f1, classes, groups)),
+        "drawn_macro_f1": (half, f1_of_parts(classes, groups)),
         "pearson": ({"x": x, "y": y}, of(correlation.pearson, x, y)),
         "spearman": ({"x": x, "y": y}, of(correlation.spearman, x, y)),
         "group_mse": (
@@ -290,6 +311,36 @@ def test_a_speaker_that_is_drawn_twice_is_two_speakers():
     expected, _ = scipy_interval(metric, 8, rows)
     mine = measures.interval("eer", resamples=DRAWS, seed=SEED)
     assert mine[1:] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_speakers_that_are_drawn_and_predicted(seed):
+    """One that is drawn twice is two classes with items and false alarms of their own;
+    one that is not drawn is no class."""
+    draw = np.random.default_rng(seed)
+    true = np.repeat(np.arange(7), draw.integers(1, 7, 7))
+    found = np.where(draw.random(len(true)) < 0.6, true, draw.integers(0, 9, len(true)))
+    arrays = {"predictions": found, "targets": true}
+    metrics = {"m": {"kind": "drawn_macro_f1", **arrays}}
+    units = [f"s{number}" for number in true]
+    measures = Measures.build("speaker", names(len(true)), metrics, units=units)
+
+    def metric(drawn):
+        scores = []
+        for speaker in drawn:
+            own = found[true == speaker]
+            others = [found[true == other] for other in drawn if other != speaker]
+            hits = (own == speaker).sum()
+            alarms = sum((each == speaker).sum() for each in others)
+            scores.append(2 * hits / (len(own) + hits + alarms))
+        nobody = {7, 8} & set(np.concatenate([found[true == each] for each in drawn]))
+        return np.mean([*scores, *(0.0 for _ in nobody)])
+
+    expected, _ = scipy_interval(metric, 7, lambda drawn: drawn)
+    mine = measures.interval("m", resamples=DRAWS, seed=SEED)
+    value = of(classification.macro_f1, found, true)(np.arange(len(true)))
+    assert mine == pytest.approx((value, *expected), rel=1e-9)
+    assert mine.low < mine.value < mine.high
 
 
 def wer(errors, words, **options):
