@@ -14,7 +14,7 @@ row for each item, that returns a :class:`Weighted`; :data:`KINDS` names them.
 ``group_ratio``      the mean over ``groups`` (a number for each item, of its class or
                      language) of their ratios: balanced accuracy, rates by language
 ``macro_f1``         the mean F1 score of classes, of ``predictions`` and ``targets``
-``drawn_macro_f1``   the same, of classes that are themselves the units, such as speakers
+``drawn_macro_f1``   the same, of classes that are the units themselves: speakers
 ``pearson``          correlation of ``x`` and ``y``; with ``groups`` (a number for each
                      item, of its system), of the means of groups
 ``spearman``         correlation of their ranks within each draw; ``groups`` as above
