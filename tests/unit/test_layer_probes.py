@@ -257,9 +257,8 @@ def test_folds_are_averaged(tmp_path):
     first, _, diverged = merged["layers"]
     assert first["intervals"]["units"] == 8 and diverged["intervals"] is None
     low, high = layer_intervals.limits_of(first, "accuracy")
-    assert (
-        0.3 < low < 0.625 < high < 0.95 and merged["weighted_sum"]["intervals"] is None
-    )
+    assert 0.2 < low < 0.625 < high < 0.95
+    assert merged["weighted_sum"]["intervals"] is None
     assert first["valid"]["accuracy"] == 0.625 and first["lr"] is None
     assert first["valid"]["accuracy_std"] == pytest.approx(0.176777, abs=1e-6)
     assert diverged["test"] is None and merged["test"]["utterances"] == 6
