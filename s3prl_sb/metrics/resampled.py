@@ -24,8 +24,9 @@ row for each item, that returns a :class:`Weighted`; :data:`KINDS` names them.
 ``eer``              equal error rate of ``scores`` and ``targets``
 ``min_dcf``          minimum detection cost of the same, with ``p_target``, ``c_miss``
                      and ``c_fa``
-``mtwv``             maximum over points of the mean of ``values`` [queries, points],
-                     thresholds, the best of all queries among them; at least 0
+``detection_value``  maximum term-weighted value of ``hits`` and ``alarms`` [queries,
+                     thresholds], ``targets`` and ``others`` [queries], with ``beta``
+``mtwv``             the same of ``values`` [queries, thresholds], at least 0
 ``average_…``        ``average_precision``, ``auc``, ``d_prime``: means over labels of
                      average precision, area under the ROC curve and d', of ``scores``
                      and ``targets`` [items, labels]
@@ -49,6 +50,7 @@ from typing import Any, NamedTuple
 from s3prl_sb.metrics import weighted_correlations as correlations
 from s3prl_sb.metrics import weighted_labels as labels
 from s3prl_sb.metrics import weighted_ranks as ranks
+from s3prl_sb.metrics import weighted_searches as searches
 from s3prl_sb.metrics import weighted_sums as sums
 from s3prl_sb.metrics.weighted_sums import Array, Weighted
 
@@ -125,7 +127,10 @@ KINDS: Mapping[str, Kind] = {
     "bleu": Kind(sums.bleu, ("matches", "ngrams", "predicted", "reference")),
     "eer": Kind(ranks.equal_error_rate, SCORED),
     "min_dcf": Kind(ranks.minimum_cost, SCORED, (), ("p_target", "c_miss", "c_fa")),
-    "mtwv": Kind(sums.maximum, ("values",), gaps=True),
+    "mtwv": Kind(searches.maximum, ("values",), gaps=True),
+    "detection_value": Kind(
+        searches.detection_value, ("hits", "alarms", "targets", "others"), (), ("beta",)
+    ),
     **{
         name: Kind(labels.mean_over_labels(name), SCORED, prepare=labels.Labels)
         for name in labels.METRICS

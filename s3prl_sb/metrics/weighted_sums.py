@@ -308,32 +308,6 @@ def _bleu(sums, effective=False):
     return np.where(fine, 100 * np.exp(shorter + logs.sum(0) / orders), 0.0)
 
 
-def maximum(values: Array) -> Weighted:
-    """Returns the maximum over points of the mean over items, at least 0.
-
-    Arguments
-    ---------
-    values : numpy.ndarray
-        [items, points]; a row of NaN does not count.
-
-    Returns
-    -------
-    Weighted
-        The value of an item alone is that at the best point of all.
-    """
-    there = ~np.isnan(values).any(1)
-    values = np.where(there[:, None], values, 0.0)
-    counts = there.astype(float)
-
-    def of(weights):
-        best = np.maximum((values.T @ weights).max(0), 0.0)
-        return over(best, counts @ weights)
-
-    best = values.sum(0).argmax()
-    alone = values[:, best] if values[:, best].sum() > 0 else np.zeros(len(values))
-    return Weighted(of, (np.where(there, alone, np.nan), counts))
-
-
 def mean_of(terms: Sequence[tuple[Weighted, bool]], least: float = -np.inf) -> Weighted:
     """Returns the mean of other metrics.
 

@@ -184,6 +184,10 @@ def cases():
             both_needed(cost, targets),
         ),
         "mtwv": ({"values": curves.T}, of(value, *tables)),
+        "detection_value": (
+            {**retrieval.detection_counts(*tables, 2.0), "parameters": {"beta": 2.0}},
+            of(value, *tables),
+        ),
         "average_precision": (
             multi,
             of(multi_label.mean_average_precision, confidences, labels),
@@ -608,16 +612,18 @@ def test_no_values_are_an_exception(kind):
     draw = np.random.default_rng(7)
     pool = np.array([np.nan, 0, 0, 1, 1, 2, -3, 0.1, 1e-200, 1e6])
     wide = kind in ("macro_ratio", "mtwv", "average_precision", "auc", "d_prime")
+    sizes = "denominators matches ngrams predicted reference alarms targets others"
     for trial in range(40):
         items, arrays = int(draw.integers(1, 6)), {}
         for name in KINDS[kind].arrays:
-            is_table = wide or name in ("matches", "ngrams")
+            is_table = wide or name in ("matches", "ngrams", "hits", "alarms")
             array = draw.choice(pool, (items, 4) if is_table else items)
-            if name in ("denominators", "matches", "ngrams", "predicted", "reference"):
+            if name in sizes.split():
                 array = np.abs(array)
             arrays[name] = array if KINDS[kind].gaps else np.nan_to_num(array)
         units = draw.choice(["a", "b"], items).tolist() if trial % 2 else None
-        metrics = {"m": {"kind": kind, **arrays}}
+        more = {"parameters": {"beta": 2}} if kind == "detection_value" else {}
+        metrics = {"m": {"kind": kind, **arrays, **more}}
         measures = Measures.build("utterance", names(items), metrics, units=units)
         value, low, high = measures.interval("m", resamples=20)
         assert not low > high and not np.isinf([value, low, high]).any()
