@@ -4,9 +4,9 @@ A table [items, columns] is, whichever is smaller,
 
 * a list of rows;
 * ``{"shape", "rows", "columns", "values"}`` of the numbers that are not zero;
-* ``{"shape", "type", "packed"}`` if it has more than :data:`MANY` numbers, all whole
-  and not negative: they are of ``type``, little-endian, row after row, compressed by
-  zlib and written in base64.
+* ``{"shape", "type", "packed"}`` if it has more than :data:`MANY` numbers, all whole:
+  they are of ``type``, little-endian, row after row, compressed by zlib and written in
+  base64.
 
 Null stands for NaN.
 
@@ -25,7 +25,8 @@ import numpy as np
 LARGEST = 50_000_000  # numbers in a table
 SPARSE = 0.2  # share of other numbers than 0 up to which a table is written by them
 MANY = 1 << 16  # numbers of a table of whole numbers from which on it is packed
-TYPES = {name: np.dtype(name).newbyteorder("<") for name in ("u1", "u2", "u4")}
+KINDS = ("u1", "i1", "u2", "i2", "u4", "i4")
+TYPES = {name: np.dtype(name).newbyteorder("<") for name in KINDS}
 
 Array = np.ndarray
 
@@ -91,8 +92,8 @@ def write_array(array: Array) -> Any:
     ([1.0, None], [0, 1, 2, 3, 4, 5])
     """
     if array.ndim == 2 and array.size >= MANY and _is_whole(array):
-        if (highest := array.max()) < 2**32 and array.min() >= 0:
-            return _packed(array, highest)
+        if (kind := _type_of(array)) is not None:
+            return _packed(array, kind)
     if array.ndim == 2 and np.count_nonzero(array) <= SPARSE * array.size:
         rows, columns = np.nonzero(array)
         return {
@@ -112,8 +113,16 @@ def _is_whole(array):
     return bool((array == np.rint(array)).all())  # NaN is not
 
 
-def _packed(array, highest):
-    kind = next(k for k, t in TYPES.items() if highest <= np.iinfo(t).max)
+def _type_of(array):
+    """Returns the first of the types that holds the numbers, or None."""
+    low, high = array.min(), array.max()
+    for kind, limits in ((kind, np.iinfo(kind)) for kind in KINDS):
+        if limits.min <= low and high <= limits.max:
+            return kind
+    return None
+
+
+def _packed(array, kind):
     content = zlib.compress(array.astype(TYPES[kind]).tobytes(), 6)
     text = base64.b64encode(content).decode()
     return {"shape": list(array.shape), "type": kind, "packed": text}

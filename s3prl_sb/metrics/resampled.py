@@ -26,7 +26,9 @@ row for each item, that returns a :class:`Weighted`; :data:`KINDS` names them.
                      and ``c_fa``
 ``detection_value``  maximum term-weighted value of ``hits`` and ``alarms`` [queries,
                      thresholds], ``targets`` and ``others`` [queries], with ``beta``
-``mtwv``             the same of ``values`` [queries, thresholds], at least 0
+``detection_score``  polyphonic sound detection score, of the counts at thresholds of
+                     :func:`~s3prl_sb.metrics.psds_counts.counts_of`
+``mtwv``             the former of ``values`` [queries, thresholds], at least 0
 ``average_…``        ``average_precision``, ``auc``, ``d_prime``: means over labels of
                      average precision, area under the ROC curve and d', of ``scores``
                      and ``targets`` [items, labels]
@@ -38,8 +40,6 @@ row for each item, that returns a :class:`Weighted`; :data:`KINDS` names them.
 Ratios have the parameter ``empty``, their value where all denominators are 0; without
 it, they have none.
 
-The polyphonic sound detection score has no kind: it needs all scores of all frames.
-
 Authors
  * The s3prl_sb developers, 2026
 """
@@ -48,6 +48,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from s3prl_sb.metrics import weighted_correlations as correlations
+from s3prl_sb.metrics import weighted_detections as detections
 from s3prl_sb.metrics import weighted_labels as labels
 from s3prl_sb.metrics import weighted_ranks as ranks
 from s3prl_sb.metrics import weighted_searches as searches
@@ -127,6 +128,12 @@ KINDS: Mapping[str, Kind] = {
     "bleu": Kind(sums.bleu, ("matches", "ngrams", "predicted", "reference")),
     "eer": Kind(ranks.equal_error_rate, SCORED),
     "min_dcf": Kind(ranks.minimum_cost, SCORED, (), ("p_target", "c_miss", "c_fa")),
+    "detection_score": Kind(
+        detections.detection_score,
+        ("found", "wrong", "events", "seconds", "durations", "shift"),
+        ("crossed",),
+        ("alpha_ct", "alpha_st", "e_max"),
+    ),
     "mtwv": Kind(searches.maximum, ("values",), gaps=True),
     "detection_value": Kind(
         searches.detection_value, ("hits", "alarms", "targets", "others"), (), ("beta",)

@@ -25,6 +25,8 @@ from s3prl_sb.metrics import (
     weighted_sums,
 )
 from s3prl_sb.metrics.measures import Measures, combined, intervals_of
+from s3prl_sb.metrics.psds import psds
+from s3prl_sb.metrics.psds_counts import counts_of
 from s3prl_sb.metrics.resampled import KINDS
 from s3prl_sb.metrics.same_items import OtherTestSet
 from s3prl_sb.metrics.weighted_labels import places
@@ -77,6 +79,47 @@ def f1_of_parts(predictions, targets):
         return np.average(scores, weights=weights)
 
     return metric
+
+
+def detected(count, seconds=12.0, seed=3):
+    """Returns arguments of psds: recordings of three sounds, which confuse them."""
+    draw = np.random.default_rng(seed)
+    labels, step = ["cat", "dog", "rain"], 0.5
+    scores, events = {}, {}
+    for name in names(count):
+        starts = draw.uniform(0, seconds - 1, draw.integers(0, 4))
+        events[name] = [
+            (str(draw.choice(labels)), float(a), float(min(a + d, seconds)))
+            for a, d in zip(starts, draw.exponential(2.0, len(starts)) + 0.3)
+        ]
+        times = np.arange(0, seconds, step)
+        scores[name] = draw.normal(size=(len(times), 3))
+        for label, start, stop in events[name]:
+            inside = (times >= start) & (times < stop)
+            scores[name][inside, labels.index(label)] += 2
+            scores[name][inside, 0] += 1
+    return scores, events, dict.fromkeys(events, seconds), step, labels
+
+
+def psds_of(arguments, **scenario):
+    """Returns the PSDS of rows: that of recordings, of which some are there twice."""
+    scores, events, durations, step, labels = arguments
+    every = list(scores)
+
+    def metric(rows):
+        sides = (scores, events, durations)
+        drawn = [
+            {f"{n} {every[row]}": side[every[row]] for n, row in enumerate(rows)}
+            for side in sides
+        ]
+        return psds(*drawn, step, labels, **scenario).value
+
+    return metric
+
+
+#: Costs of cross-triggers and of differences, and false positives of a short test.
+SCENARIO = {"dtc": 0.3, "gtc": 0.3, "cttc": 0.3, "alpha_ct": 0.5, "alpha_st": 0.5}
+SCENARIO["e_max"] = 3000.0
 
 
 def sacre(matches, ngrams, predicted, reference):
@@ -187,6 +230,10 @@ def cases():
         "detection_value": (
             {**retrieval.detection_counts(*tables, 2.0), "parameters": {"beta": 2.0}},
             of(value, *tables),
+        ),
+        "detection_score": (
+            counts_of(*detected(ITEMS), **SCENARIO, points=10**5),
+            psds_of(detected(ITEMS), **SCENARIO),
         ),
         "average_precision": (
             multi,
@@ -547,16 +594,27 @@ def test_files_of_the_first_version_are_read(tmp_path):
     assert Measures.read(tmp_path).value("wer") == pytest.approx(3 / 7)
 
 
-@pytest.mark.parametrize("highest", [255, 256, 65536])
-def test_large_tables_of_whole_numbers_are_packed(tmp_path, highest, monkeypatch):
+@pytest.mark.parametrize(
+    "edge, kind",
+    [
+        (255, "u1"),
+        (256, "u2"),
+        (65536, "u4"),
+        (-128, "i1"),
+        (-129, "i2"),
+        (-40000, "i4"),
+    ],
+)
+def test_large_tables_of_whole_numbers_are_packed(tmp_path, edge, kind, monkeypatch):
     monkeypatch.setattr(measure_tables, "MANY", 70)
-    scores = np.random.default_rng(0).integers(0, highest + 1, (ITEMS, 3))
-    scores[0, 0] = highest
+    scores = np.random.default_rng(0).integers(0, 100, (ITEMS, 3))
+    scores[0, 0] = edge
     auc = {"kind": "auc", "scores": scores, "targets": scores % 2}
     measures = Measures.build("utterance", names(ITEMS), {"auc": auc})
     measures.write(tmp_path)
     table = json.loads((tmp_path / "measures.json").read_text())["metrics"]["auc"]
     assert table["scores"].keys() == {"shape", "type", "packed"}
+    assert table["scores"]["type"] == kind
     again = Measures.read(tmp_path).entry("auc").arrays
     assert (again["scores"] == scores).all() and (again["targets"] == scores % 2).all()
 
@@ -612,12 +670,15 @@ def test_no_values_are_an_exception(kind):
     draw = np.random.default_rng(7)
     pool = np.array([np.nan, 0, 0, 1, 1, 2, -3, 0.1, 1e-200, 1e6])
     wide = kind in ("macro_ratio", "mtwv", "average_precision", "auc", "d_prime")
-    sizes = "denominators matches ngrams predicted reference alarms targets others"
+    tables = "matches ngrams hits alarms found wrong events seconds"
+    sizes = "denominators events seconds durations matches ngrams predicted"
+    sizes += " reference alarms targets others"
     for trial in range(40):
         items, arrays = int(draw.integers(1, 6)), {}
         for name in KINDS[kind].arrays:
-            is_table = wide or name in ("matches", "ngrams", "hits", "alarms")
-            array = draw.choice(pool, (items, 4) if is_table else items)
+            is_table = wide or name in tables.split()
+            columns = 2 if name in ("events", "seconds") else 4
+            array = draw.choice(pool, (items, columns) if is_table else items)
             if name in sizes.split():
                 array = np.abs(array)
             arrays[name] = array if KINDS[kind].gaps else np.nan_to_num(array)
