@@ -20,7 +20,7 @@ from s3prl_sb.metrics.psds_changes import HOUR, Scenes, criteria, seconds_of
 from s3prl_sb.metrics.sound_events import Events
 from s3prl_sb.metrics.weighted_detections import detection_score
 
-POINTS, FEWEST = 100, 20  # thresholds of a label
+POINTS, FEWEST = 100, 20  # thresholds of a label, and those that there must be room for
 MOST = 1 << 24  # counts of all recordings
 
 
@@ -75,12 +75,14 @@ def counts_of(
         len(labels),
     )
     columns = size * (2 if limits.cttc is None else 2 + size)
-    points = min(points, MOST // max(1, columns * len(scenes.names)))
-    if points < min(FEWEST, POINTS) or not scenes.counts.any():
+    room = MOST // max(1, columns * len(scenes.names))
+    if room < FEWEST or not scenes.counts.any():
         return {}
     changes = scenes.changes(limits, scenes.costs())
     rates = np.array([1.0, 1 / scenes.hours, alpha_ct * HOUR])
-    thresholds = [_thresholds(rows, rates, e_max, points) for rows in changes]
+    thresholds = [
+        _thresholds(rows, rates, e_max, min(points, room)) for rows in changes
+    ]
     points = max(map(len, thresholds))
     tables = _tables(scenes, limits, thresholds, points)
     if limits.cttc is None:

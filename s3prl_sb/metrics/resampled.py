@@ -75,6 +75,9 @@ class Kind(NamedTuple):
     prepare : callable, optional
         Takes the arrays by name; ``make`` then takes its result in their place, which
         metrics of the same arrays share.
+    same : tuple of str
+        Names of tables that have as many columns in all parts of a run. Others get the
+        columns of the widest, zeros.
     """
 
     make: Callable[..., Weighted]
@@ -83,6 +86,7 @@ class Kind(NamedTuple):
     parameters: tuple[str, ...] = ()
     gaps: bool = False
     prepare: Callable[..., Any] | None = None
+    same: tuple[str, ...] = ()
 
     def weighted(
         self,
@@ -133,6 +137,7 @@ KINDS: Mapping[str, Kind] = {
         ("found", "wrong", "events", "seconds", "durations", "shift"),
         ("crossed",),
         ("alpha_ct", "alpha_st", "e_max"),
+        same=("events",),
     ),
     "mtwv": Kind(searches.maximum, ("values",), gaps=True),
     "detection_value": Kind(
