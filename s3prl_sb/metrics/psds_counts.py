@@ -83,7 +83,7 @@ def counts_of(
     thresholds = [
         _thresholds(rows, rates, e_max, min(points, room)) for rows in changes
     ]
-    points = max(map(len, thresholds))
+    points = max(1, *map(len, thresholds))
     tables = _tables(scenes, limits, thresholds, points)
     if limits.cttc is None:
         del tables["crossed"]

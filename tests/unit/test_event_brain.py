@@ -131,7 +131,6 @@ def test_psds_is_of_filtered_probabilities(make):
     measures = brain.measures()
     assert measures.value("psds1") == pytest.approx(ours.value)
     assert measures.items == ["a", "b", "nothing"]
-    assert measures.interval("psds1", resamples=50).low < ours.value
 
 
 def test_events_follow_a_change_of_speed(make):

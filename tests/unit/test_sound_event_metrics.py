@@ -246,6 +246,15 @@ def test_too_many_recordings_or_no_event_have_no_counts(monkeypatch):
     assert psds_counts.counts_of(*arguments, **SCENARIOS["psds1"])
 
 
+def test_detections_that_are_all_too_many_false_positives_have_a_score_of_0():
+    scores, *others = noisy(6)
+    arguments = ({name: -each for name, each in scores.items()}, *others)
+    entry = psds_counts.counts_of(*arguments, dtc=0.7, gtc=0.7, e_max=0.01, points=30)
+    measures = Measures.build("recording", list(arguments[0]), {"psds": entry})
+    assert psds(*arguments, dtc=0.7, gtc=0.7, e_max=0.01).value == 0
+    assert measures.interval("psds", resamples=20) == (0, 0, 0)
+
+
 def test_folds_of_sound_events(tmp_path):
     """Their thresholds differ; if their labels do, there is no mean of them."""
     settings, values = {**SCENARIOS["psds2"], "e_max": 1500.0}, []
