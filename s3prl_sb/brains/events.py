@@ -22,6 +22,7 @@ from s3prl_sb.lobes.event_decoding import decode_events, smooth
 from s3prl_sb.metrics.contributions import of_events
 from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.metrics.psds import SCENARIOS, psds
+from s3prl_sb.metrics.psds_counts import counts_of
 from s3prl_sb.metrics.sound_events import event_counts, event_measures, segment_counts
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.csv_files import write_csv
@@ -177,21 +178,23 @@ class EventBrain(MultiLabelFrameBrain):
         )
 
     def _psds(self, smoothed, scenario):
-        score = psds(
-            smoothed,
-            self.events,
-            self.seconds,
-            self.frame_seconds,
-            self.labels,
-            **scenario,
-        )
+        score = psds(*self._frames(smoothed), **scenario)
         return score.value if score.by_label else 0.0
+
+    def _frames(self, smoothed):
+        """Returns the first arguments of psds."""
+        times = self.seconds, self.frame_seconds
+        return smoothed, self.events, *times, self.labels
 
     def measures(self):
         """Returns the counts of each recording."""
         counts = self._counts()
         entries = [of_events(counts[kind], kind) for kind in KINDS]
         entries = {name: entry for each in entries for name, entry in each.items()}
+        smoothed = self._smoothed(self.decoding[1]) if self.scenarios else {}
+        for name in self.scenarios:
+            if entry := counts_of(*self._frames(smoothed), **SCENARIOS[name]):
+                entries[name] = entry
         names = list(counts["segment"].recordings)
         return Measures.build(self.unit, names, entries) if entries else None
 

@@ -10,8 +10,6 @@ Not every number of ``results.json`` has an interval:
 * ``frame_average_precision``, ``psds1`` and ``psds2`` depend on the scores of all
   frames together, millions in a few hours; and of more than
   :data:`~s3prl_sb.metrics.contributions.LARGEST` scores of utterances nothing is kept;
-* ``macro_f1`` of speakers, where these are drawn: those that are not drawn would still
-  be predicted, with an F1 score of 0;
 * ``mean_average_precision`` of repeated classifiers is a mean over all of them, whose
   scores are not kept; ``ensemble_mean_average_precision`` has one.
 

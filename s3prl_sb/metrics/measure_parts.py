@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from s3prl_sb.metrics.resampled import KINDS
+
 if TYPE_CHECKING:
     from s3prl_sb.metrics.measures import Measures
 
@@ -51,7 +53,7 @@ def together(
     entries = {}
     for name in every[0].names:
         columns = [each.entries[name] for each in every if name in each.entries]
-        if len(columns) == len(every) and len({c.kind for c in columns}) == 1:
+        if len(columns) == len(every) and _fit(columns):
             entries[name] = _stacked(columns)
     sizes = Counter(groups.values())
     return {
@@ -62,6 +64,14 @@ def together(
         "strata": strata,
         "shares": {p: 1 / len(sizes) / sizes[group] for p, group in groups.items()},
     }
+
+
+def _fit(entries):
+    """Returns whether the entries of parts can be those of one metric."""
+    if len({entry.kind for entry in entries}) > 1:
+        return False
+    same = KINDS[entries[0].kind].same if entries[0].kind in KINDS else ()
+    return all(len({e.arrays[name].shape[1] for e in entries}) == 1 for name in same)
 
 
 def _stacked(entries):

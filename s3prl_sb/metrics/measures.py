@@ -18,8 +18,7 @@ differ in need nothing else. The file has, beside ``version``,
     :data:`s3prl_sb.metrics.resampled.KINDS`, its arrays and its ``parameters``; or
     ``of``, another metric that has the same arrays
 
-A table [items, columns] that is mostly zeros is ``{"shape", "rows", "columns",
-"values"}``. Null stands for NaN.
+Arrays and tables are those of :mod:`s3prl_sb.metrics.measure_tables`.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -46,7 +45,7 @@ __all__ = ["FILE", "Measures", "combined", "difference", "intervals_of"]
 
 FILE = "measures.json"
 WHAT, FIX = "the measures of a run", "Delete it, or evaluate the run again."
-VERSION = 1
+VERSION, READ = 2, (1, 2)  # the first one had no packed tables
 
 Unit = str | Sequence[str]
 
@@ -159,7 +158,7 @@ class Measures:
         if not {"version", "metrics"} & set(values):
             return None  # counts of scenes, which had this name in an older version
         with naming(path, WHAT, FIX):
-            if values.get("version") != VERSION:
+            if values.get("version") not in READ:
                 raise ValueError(f"version {values.get('version')}, not {VERSION}")
             arrays = [values[name] for name in ("unit", "items", "metrics")]
             drawn = [values.get(name) for name in ("units", "strata", "shares")]

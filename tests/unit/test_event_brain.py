@@ -128,6 +128,9 @@ def test_psds_is_of_filtered_probabilities(make):
     smoothed = {name: events.smooth(each, FRAME, 0.3) for name, each in values.items()}
     ours = psds(smoothed, true, seconds, FRAME, LABELS, **SCENARIOS["psds1"])
     assert stats["psds1"] == ours.value > 0
+    measures = brain.measures()
+    assert measures.value("psds1") == pytest.approx(ours.value)
+    assert measures.items == ["a", "b", "nothing"]
 
 
 def test_events_follow_a_change_of_speed(make):
