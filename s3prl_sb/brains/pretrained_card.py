@@ -17,7 +17,8 @@ from typing import Any
 import torch
 
 from s3prl_sb import own
-from s3prl_sb.lobes.cards.objective_files import ENDING, own_weights, write_objective
+from s3prl_sb.lobes.cards.objective_files import file_name, own_weights, write_objective
+from s3prl_sb.lobes.cards.places import CARD
 from s3prl_sb.lobes.cards.writing import (
     card_text,
     new_node,
@@ -29,7 +30,6 @@ from s3prl_sb.lobes.cards.writing import (
 from s3prl_sb.storage.files import write_text
 from s3prl_sb.storage.parts import Part
 
-CARD = "card.yaml"
 #: Key of the facts in the card; keys with an underscore are no upstreams.
 FACTS = "_pretraining"
 _DIGITS = 12
@@ -85,7 +85,7 @@ def write_card(
     stem = f"{word}-{_digest(network, objective)[:_DIGITS]}"
     source = f"{stem}.safetensors"
     _write(folder / source, lambda path: write_network(path, network))
-    _write(folder / f"{stem}{ENDING}", lambda path: write_objective(path, objective))
+    _write(folder / file_name(source), lambda path: write_objective(path, objective))
     kind = type(network)
     for place, module in own.loaded_from(f"{kind.__module__}."):
         own.copy(place, module, folder)

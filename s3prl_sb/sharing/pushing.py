@@ -28,6 +28,7 @@ from s3prl_sb.sharing.contents import CARD, RESULTS, contents_of
 from s3prl_sb.sharing.private import Private, paths_in
 from s3prl_sb.storage import checksums, hub
 from s3prl_sb.storage.files import naming, read_json, read_text, read_yaml
+from s3prl_sb.storage.repositories import Repository, repository
 from s3prl_sb.terminal import quantities
 from s3prl_sb.terminal.messages import few
 
@@ -195,9 +196,9 @@ def push(
             time.sleep(pause)
 
 
-def named(name: str, revision: str | None = None) -> hub.Repository:
+def named(name: str, revision: str | None = None) -> Repository:
     """Returns the repository of a name; a name of another form is a PushError."""
-    place = hub.repository(name, revision)
+    place = repository(name, revision)
     if place is None:
         raise PushError(
             f"'{printable(name)}' is no name of a repository: it is owner/name, of "

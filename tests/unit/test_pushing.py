@@ -24,7 +24,7 @@ from s3prl_sb.sharing.private import PrivateError
 from s3prl_sb.sharing.pushing import PushError
 from s3prl_sb.storage import checksums
 from s3prl_sb.storage.files import make_folder
-from s3prl_sb.storage.hub import HubError
+from s3prl_sb.storage.repositories import HubError
 
 
 @pytest.fixture
