@@ -17,7 +17,7 @@ from s3prl_sb.foreign import Document, find_class, own_names, with_own_names
 from s3prl_sb.foreign.tags import quoted
 from s3prl_sb.foreign.trust import require
 from s3prl_sb.hyperyaml import programs
-from s3prl_sb.hyperyaml.nodes import walk
+from s3prl_sb.hyperyaml.nodes import drop_comments
 from s3prl_sb.identity.upstreams import changed_since
 from s3prl_sb.inference.finished import AGAIN, ExportError, read_run
 from s3prl_sb.lobes.cards.fusing import sources
@@ -130,7 +130,7 @@ def _fill(folder, destination, run, copy_upstream):
         own.copy(place, name, folder)
     nodes = _nodes(run, destination)
     text = io.StringIO()
-    _drop_comments(nodes)  # the entries carry the headings of the recipe
+    drop_comments(nodes)  # the entries carry the headings of the recipe
     programs.write(nodes, text)
     write_json(folder / "results.json", run.results)
     if (run.folder / MEASURES).is_file():  # s3prl-sb compare takes exports, too
@@ -182,14 +182,6 @@ def _nodes(run, destination):
         nodes["head"].yaml_set_ctag(Tag(suffix=tag))
         nodes["head"].update(quoted(interface["head"]))
     return nodes
-
-
-def _drop_comments(nodes):
-    from ruamel.yaml.comments import Comment
-
-    for node in walk(nodes):
-        if isinstance(node, (dict, list)) and hasattr(node, Comment.attrib):
-            delattr(node, Comment.attrib)
 
 
 def pretrainer(loadables):

@@ -83,12 +83,13 @@ def download(place: Repository, names: Iterable[str]) -> Path:
 
 
 def download_file(text: str) -> Path:
-    """Downloads the file of a :func:`~s3prl_sb.storage.repositories.file_address` into the hub's cache.
+    """Downloads a file of a repository into the hub's cache.
 
     Arguments
     ---------
     text : str
-        The address. With a commit in it, nobody is asked if the file is in the cache.
+        Its :func:`~s3prl_sb.storage.repositories.file_address`. With a commit in it,
+        nobody is asked if the file is in the cache.
 
     Returns
     -------

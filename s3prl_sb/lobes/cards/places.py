@@ -61,6 +61,7 @@ def card_of(source: str) -> str:
     >>> card_of("hubert_base")
     'hubert_base'
     """
+    source = str(source)
     card = Path(source).expanduser() / CARD
     if card.is_file():
         return str(card)

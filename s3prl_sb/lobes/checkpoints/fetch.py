@@ -275,14 +275,10 @@ def _snapshot(repository, **patterns):
     from huggingface_hub import snapshot_download
 
     name, _, revision = repository.partition("@")
+    at = {"revision": revision} if revision else {}
     try:
         return Path(
-            snapshot_download(
-                name,
-                revision=revision or None,
-                local_files_only=offline(),
-                **patterns,
-            )
+            snapshot_download(name, local_files_only=offline(), **at, **patterns)
         )
     except Exception as error:  # the library raises a dozen unrelated classes
         raise FetchError(

@@ -12,8 +12,8 @@ import torch
 from s3prl_sb.lobes.cards.conversion import AS_IT_IS
 from s3prl_sb.lobes.cards.families import of_checkpoint
 from s3prl_sb.lobes.cards.loading import card, load
-from s3prl_sb.lobes.cards.places import card_of
 from s3prl_sb.lobes.cards.objective_files import read_objective
+from s3prl_sb.lobes.cards.places import card_of
 from s3prl_sb.lobes.cards.sources import is_card
 from s3prl_sb.lobes.cards.writing import ConversionError, noise_features
 from s3prl_sb.lobes.s3prl_writing import acoustic, waveform
