@@ -8,6 +8,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import functools
 import json
 import os
 from collections.abc import Iterable
@@ -20,7 +21,7 @@ from s3prl_sb.errors import printable
 from s3prl_sb.foreign import UPSTREAM, Document, beside
 from s3prl_sb.foreign.trust import is_trusted
 from s3prl_sb.hyperyaml.nodes import drop_comments, plain
-from s3prl_sb.lobes.cards.catalogue import NOT_STATED, about
+from s3prl_sb.lobes.cards.catalogue import NOT_STATED, about, stated_by
 from s3prl_sb.lobes.cards.finding import names, notes, only_entry, read_cards
 from s3prl_sb.lobes.cards.loading import load
 from s3prl_sb.lobes.cards.objective_files import file_name
@@ -101,37 +102,44 @@ def prepared_upstream(
         may not be passed on.
     """
     card = _read(file)
-    results = _results(card)
+    with naming(file, "a card of pre-training"):
+        facts, about_it = plain(notes(file, FACTS)), _about(card)
+    results = _results(card, facts)
     known: list[str | Path] = [card.folder, card.folder.absolute().parent]
     private = Private(known + paths_in(results), token=token)
-    facts, results = (
-        private.scrubbed(each) for each in (plain(notes(file, FACTS)), results)
-    )
-    stated = {k: v for k, v in about(f"{file}:{card.name}").items() if v}
-    stated = private.scrubbed(stated)
+    facts, about_it, results = map(private.scrubbed, (facts, about_it, results))
     code = _code(card)
     files: dict[str, Path | bytes] = {**code}
-    for weights in _weights(card):
-        files[weights.name] = _kept(weights, room)
-    network = _network(card, bool(code))
-    files[CARD] = _text(card, facts, stated).encode()
+    files |= {weights.name: _kept(weights, room) for weights in _weights(card)}
+    files[CARD] = _text(card, facts, about_it).encode()
     if results:
         files[RESULTS] = (json.dumps(results, indent=2) + "\n").encode()
     private.check(files, AGAIN)
-    terms = _terms(card.name, facts, stated)
+    network = _network(card, bool(code))
+    terms = _terms(card.name, facts, about_it)
     allowed = licences.decided(terms, licence, licence_accepted, KIND)
+    made = Pretrained(
+        name=name,
+        label=card.name,
+        kind=card.kind,
+        network=network,
+        pretraining=facts,
+        about=about_it,
+        results=results,
+        terms=terms,
+        code=sorted(code),
+        licence=allowed,
+    )
     with naming(file, "a card of pre-training"):
-        made = Pretrained(name, card.name, card.kind, network, facts, stated, results,
-                          terms, sorted(code), allowed)  # fmt: skip
         upstream_card(made)  # its faults are found before anything is sent
-
-    def write_card(own=None):
-        return upstream_card(made, own)
-
-    title = f"{card.name}, an upstream"
-    use = f"s3prl-sb check {name}"
-    text = own_text(text, private)
-    return Upload(KIND, with_checksums(files), title, write_card, use, text)
+    return Upload(
+        KIND,
+        with_checksums(files),
+        f"{card.name}, an upstream",
+        functools.partial(upstream_card, made),
+        f"s3prl-sb check {name}",
+        own_text(text, private),
+    )
 
 
 def _read(file):
@@ -143,14 +151,12 @@ def _read(file):
     source = values.get("source")
     path = file.parent / str(source)
     is_beside = isinstance(source, str) and path.is_file() and path.name == source
-    metadata = converted(path) if is_beside else None
+    is_ours = is_beside and converted(path) is not None
     rest = {key: value for key, value in values.items() if key not in ("source", "tag")}
     further = [key for key, value in rest.items() if is_file(value)]
-    if metadata is None or further or metadata["class"] != class_of(node):
+    if further or not is_ours:
         why = f"the weights of {name} are {source!r}, and no file of s3prl-sb beside it"
-        if metadata is not None:
-            why = f"'{source}' is of {metadata['class']}, the card is of another class"
-        if further:
+        if is_ours:
             why = f"{few(further)} names another file"
         raise PushError(
             f"'{file}': {printable(why)}.\nRun `s3prl-sb convert {file} FOLDER`, and "
@@ -161,9 +167,15 @@ def _read(file):
     return _Card(file, name, node, class_of(node), path)
 
 
-def _results(card):
+def _about(card):
+    """Returns the facts that the card states, such as its licence."""
+    name = f"{card.file}:{card.name}" if card.file.suffix == ".yaml" else card.file
+    return {key: value for key, value in stated_by(str(name)).items() if value}
+
+
+def _results(card, facts):
     """Returns the results of the pre-training that the weights are of, or none."""
-    path, facts = card.folder / RESULTS, notes(card.file, FACTS)
+    path = card.folder / RESULTS
     if not facts or not path.is_file():
         return {}
     results = read_json(path, "the results of a run", kind=dict)
@@ -217,19 +229,19 @@ def _network(card, has_code):
     }
 
 
-def _text(card, facts, stated):
+def _text(card, facts, about_it):
     """Returns the text of a card, without comments."""
     parts = [f"{MARK}.\n"]
     parts += [yaml_text({FACTS: facts})] if facts else []
-    parts += [yaml_text({"_about": {"*": stated}})] if stated else []
+    parts += [yaml_text({"_about": {"*": about_it}})] if about_it else []
     return "".join([*parts, card_text(card.name, card.node, card.weights.name)])
 
 
-def _terms(name, facts, stated):
+def _terms(name, facts, about_it):
     """Returns the terms of the weights, and of those that they were made from."""
     origins = [str(facts[key]) for key in ORIGINS if key in facts]
-    if stated.get("licence"):
-        return Terms(stated["licence"], True, name)
+    if about_it.get("licence"):
+        return Terms(about_it["licence"], True, name)
     if not facts:
         return Terms(NOT_STATED, True, name)
     if not origins:

@@ -242,9 +242,8 @@ def test_damaged(exported, hub):  # noqa: F811
         push(exported / "nowhere", "anna/ks")
     with pytest.raises(UserError, match="neither a run .* nor an export"):
         push(make_folder(exported.parent / "empty"), "anna/ks")
-    for name in ("card.yaml", "results.json"):
-        (exported.parent / "empty" / name).write_text("{}")
-    with pytest.raises(PushError, match="holds a pre-trained upstream"):
+    (exported.parent / "empty/card.yaml").write_text("{}")
+    with pytest.raises(UserError, match="card.yaml' holds no cards"):
         push(exported.parent / "empty", "anna/ks")
     with pytest.raises(PushError, match="it is owner/name"):
         push(exported, "ks")

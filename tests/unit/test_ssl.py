@@ -16,10 +16,10 @@ from hyperpyyaml import load_hyperpyyaml
 from s3prl_sb.foreign.trust import TrustError
 from s3prl_sb.lobes.cards.conversion import convert
 from s3prl_sb.lobes.cards.families import SourceError
-from s3prl_sb.lobes.checkpoints.fetch import FetchError
 from s3prl_sb.lobes.ssl import SSL, SSLError
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.base import AudioError
+from s3prl_sb.storage.repositories import HubError
 
 CONVOLUTIONS = [[16, 10, 5], [16, 8, 4], [16, 4, 4], [16, 2, 2]]
 CONFIG = {"hidden_size": 32, "ffn_size": 64, "num_layers": 3, "num_heads": 4}

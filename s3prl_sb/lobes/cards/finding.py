@@ -19,6 +19,7 @@ from s3prl_sb.lobes.cards.places import (
     IS_FILE,
     WEIGHTS,
     card_of,
+    is_missing,
     named,
     title_of,
 )
@@ -180,6 +181,8 @@ def locate(name):
     if name not in index:
         near = difflib.get_close_matches(name.lower(), index, n=5, cutoff=0.5)
         hint = f"Did you mean {', '.join(near)}? " if near else ""
+        if is_missing(name):
+            hint += f"The one on the hub is {name}@main, as the folder is here. "
         raise UnknownUpstream(
             f"Unknown upstream '{name}'. {hint}All of them: `s3prl-sb "
             "upstreams`. For your own, give the path of its card, of the folder of its "
@@ -212,7 +215,7 @@ def without_card(name) -> str | None:
     path = Path(name).expanduser()
     if path.exists():
         return str(path.absolute())
-    return name if ADDRESS.fullmatch(name) else None
+    return name if ADDRESS.fullmatch(name) and not is_missing(name) else None
 
 
 def _card_of(name):

@@ -67,6 +67,9 @@ def card_of(source: str) -> str:
         return str(card)
     place = named(source)
     downloaded = None if place is None else downloaded_card(place)
+    if place is not None and downloaded is not None and not downloaded.exists():
+        downloaded_card.cache_clear()  # the user has deleted it
+        downloaded = downloaded_card(place)
     return source if downloaded is None else str(downloaded)
 
 
@@ -92,6 +95,19 @@ def named(source: str) -> Repository | None:
     if place is None or IS_FILE.search(place.name) or WEIGHTS.search(place.name):
         return None
     return place
+
+
+def is_missing(source: str) -> bool:
+    """Returns whether a name is a path that is missing in a folder that is there, which
+    has the form of a name on the hub.
+
+    Example
+    -------
+    >>> is_missing("anna/tera"), is_missing("tera"), is_missing("a.org/b.pt")
+    (False, False, False)
+    """
+    is_name = repositories.repository(source) is not None
+    return is_name and not WEIGHTS.search(source) and named(source) is None
 
 
 @functools.lru_cache(maxsize=64)
