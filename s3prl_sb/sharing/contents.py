@@ -12,7 +12,7 @@ from typing import Any
 from s3prl_sb.errors import UserError, printable, without_secrets
 from s3prl_sb.hyperyaml import programs
 from s3prl_sb.hyperyaml.nodes import plain
-from s3prl_sb.inference.exporting import MEASURES
+from s3prl_sb.inference.exporting import MEASURES, PREDICTIONS
 from s3prl_sb.inference.finished import ExportError
 from s3prl_sb.inference.published import SETTINGS
 from s3prl_sb.inference.reading import CHANGED, WHAT
@@ -39,8 +39,9 @@ def contents_of(folder: Path, private: Private) -> dict[str, Path | bytes]:
     -------
     dict
         Names to paths, or to contents where the file is rewritten. Files in the folder
-        that the export does not list are none of them, nor are the measures of each
-        utterance: their names may be those of speakers or files.
+        that the export does not list are none of them, nor are the measures and the
+        predictions of each utterance: their names may be those of speakers or files,
+        their texts those of a corpus.
 
     Raises
     ------
@@ -55,7 +56,7 @@ def contents_of(folder: Path, private: Private) -> dict[str, Path | bytes]:
     if names is None:
         raise ExportError(f"'{folder}' is an export of an older version: make it anew.")
     files: dict[str, Path | bytes] = {
-        name: folder / name for name in names if name != MEASURES
+        name: folder / name for name in names if name not in (MEASURES, PREDICTIONS)
     }
     results = read_json(folder / RESULTS, "the results of a run", kind=dict)
     files[RESULTS] = (json.dumps(private.scrubbed(results), indent=2) + "\n").encode()

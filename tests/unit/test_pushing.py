@@ -146,6 +146,20 @@ def test_a_dry_run_sends_nothing(exported, hub, capsys, monkeypatch):  # noqa: F
     assert not hub.requests and not hub.repos
 
 
+def test_predictions_are_exported_if_asked_for_and_never_sent(run, hub, tmp_path):  # noqa: F811
+    with pytest.raises(UserError, match="has no predictions.csv to export"):
+        export(run, tmp_path / "a", predictions=True)
+    assert not (tmp_path / "a").exists()
+    (run / "predictions.csv").write_text("id,label,prediction\nx,yes,no\n")
+    assert "predictions.csv" not in files_of(export(run, tmp_path / "a"))
+    arguments = ["export", str(run), str(tmp_path / "b"), "--predictions"]
+    assert main(arguments) == 0
+    assert "predictions.csv" in checksums.verify(tmp_path / "b")
+    push(tmp_path / "b", "anna/ks")
+    assert "predictions.csv" not in hub.repos["anna/ks"].files("main")
+    assert load("anna/ks")
+
+
 # ------------------------------------------------------------------ private facts
 def test_a_hostile_home(hub, tmp_path, monkeypatch):  # noqa: F811
     """Neither folders nor names of users nor keys of this machine arrive."""
