@@ -250,11 +250,11 @@ def test_runs_without_predictions_are_compared_by_their_measures(runs, said):
 
 
 def test_a_side_without_predictions_is_named(runs, said):
-    notes = said("compare", *runs)
+    notes = said(*runs)
     assert "no predictions.csv" not in notes
     for run in runs[0].iterdir():
         (run / "predictions.csv").unlink()
-    notes = " ".join(said("compare", *runs).split())
+    notes = " ".join(said(*runs).split())
     assert "A has no predictions.csv" in notes and "B has no" not in notes
     assert "export --predictions" in notes
 
