@@ -87,7 +87,7 @@ class Side:
 
     @property
     def has_predictions(self) -> bool:
-        """Whether a run has predictions.csv: exports mostly have none."""
+        """Returns whether a run has predictions.csv; most exports have none."""
         return any(
             (Path(run["folder"]) / place / PREDICTIONS).is_file()
             for run in self.runs

@@ -86,7 +86,7 @@ def check_texts(values: Any, path: Path, fix: str) -> None:
     path : pathlib.Path
         The file, for errors.
     fix : str
-        Where to name a published file instead.
+        Place to name a published file in instead.
 
     Raises
     ------

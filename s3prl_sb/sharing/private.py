@@ -43,7 +43,7 @@ KEYS = {
 #: Shortest folder that is searched in weights: shorter ones occur by chance.
 SHORTEST = 8
 HIDDEN = "…"
-#: Instruction for the user about a file that is no text.
+#: Instruction for the user about a binary file.
 BINARY = (
     "`s3prl-sb convert` writes the weights of an upstream alone; train with its card."
 )

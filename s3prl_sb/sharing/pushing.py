@@ -193,7 +193,7 @@ def send(
     Arguments
     ---------
     upload : s3prl_sb.sharing.uploads.Upload
-        What :func:`prepared` yields.
+        Value that :func:`prepared` yields.
     place : s3prl_sb.storage.repositories.Repository
     private, message, force
         See :func:`push`, also for the result and the errors.

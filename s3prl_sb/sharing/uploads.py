@@ -1,4 +1,4 @@
-"""What goes to the hub: files, with the model card that is made of their facts.
+"""Uploads to the hub: files, and the model card that is made of their facts.
 
 Authors
  * The s3prl_sb developers, 2026

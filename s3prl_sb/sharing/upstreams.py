@@ -1,8 +1,8 @@
 """Pre-trained upstreams as they go to the hub: a card, weights, and their facts.
 
-What is uploaded is what ``s3prl-sb convert`` and pre-training write: ``card.yaml`` with
+Uploaded is what ``s3prl-sb convert`` and pre-training write: ``card.yaml`` with
 the safetensors that it names, the weights of the objective, and user-defined Python
-files. The card is written anew from its nodes, without comments and private facts.
+files. The card is written from its nodes, without comments and private facts.
 
 Authors
  * The s3prl_sb developers, 2026

@@ -144,7 +144,7 @@ def test_of_two_kinds(pretrained, hub, tmp_path):  # noqa: F811
 
 
 def test_a_converted_upstream(hub, tmp_path, pretrained):  # noqa: F811
-    """Whose weights they are nobody knows."""
+    """Nobody knows whose weights they are."""
     folder = tmp_path / "converted"
     assert main(["convert", str(pretrained / "card.yaml"), str(folder)]) == 0
     for source in (folder, folder / "card.yaml"):
@@ -319,7 +319,7 @@ def test_weights_that_are_not_finite(hub, tmp_path):  # noqa: F811
 
 
 def test_results_of_other_weights(pretrained, hub):  # noqa: F811
-    """Those of a run that has gone on since, or of the task that used the weights."""
+    """A run that has gone on since, or a task that used the weights."""
     for changes in ({"best_step": 2}, {"task": "SUPERB/KS"}):
         (pretrained / "results.json").write_text(json.dumps(results(**changes)))
         push(pretrained, "anna/mine")

@@ -23,6 +23,7 @@ from s3prl_sb.lobes.cards.finding import UnknownUpstream
 from s3prl_sb.lobes.cards.places import NoUpstream
 from s3prl_sb.lobes.cards.sources import open_source
 from s3prl_sb.lobes.checkpoints.fetch import FetchError, fetch
+from s3prl_sb.lobes.ssl import SSL
 from s3prl_sb.lobes.upstreams import card, load, title
 from s3prl_sb.lobes.upstreams.apc import Apc
 from s3prl_sb.storage import checksums
@@ -131,10 +132,14 @@ def test_revisions(pretrained, hub, tmp_path):  # noqa: F811
     assert titles == {"mine", "mine@v1", f"mine@{first[:7]}"}
 
 
-def test_wherever_an_upstream_is_named(pretrained, hub, capsys):  # noqa: F811
+def test_wherever_an_upstream_is_named(pretrained, hub, tmp_path, capsys):  # noqa: F811
     put(hub, "anna/mine", pretrained)
     here = last(load(str(pretrained)))
     assert torch.equal(last(open_source("anna/mine")), here)
+    features = SSL("anna/mine", freeze=True)(torch.zeros(1, 4000))
+    assert features.shape[-1] == 8
+    (tmp_path / "both.yaml").write_text("fusion: [anna/mine, mel]")
+    assert sorted(load(str(tmp_path / "both.yaml")).network) == ["mel", "mine"]
     both = load("anna/mine+mel")
     assert sorted(both.network) == ["mel", "mine"]
     network = Apc(config={"hidden_size": 8}, seed=9)
@@ -162,7 +167,7 @@ def test_a_local_path_comes_first(pretrained, hub, tmp_path, monkeypatch):  # no
     shutil.copytree(pretrained, "anna/mine")
     assert torch.equal(last(load("anna/mine")), last(load(str(pretrained))))
     before = len(hub.requests)
-    # A misspelt path among those that are there, and what is no name at all.
+    # A misspelt path among those that are there, and other texts.
     for name in ("anna/mne", "anna/my model", "fbnk", "anna/x/y"):
         with pytest.raises(UserError):
             load(name)

@@ -163,7 +163,7 @@ def stated_by(name) -> dict[str, str | None]:
     Returns
     -------
     dict
-        As :func:`about`; of a fusion without the facts of its parts.
+        Keys and values of :func:`about`; for a fusion, without those of its parts.
     """
     facts = dict.fromkeys(ABOUT)
     patterns = notes(card_file(name), "_about")
