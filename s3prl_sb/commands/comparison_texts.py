@@ -263,7 +263,7 @@ class Shown:
         for letter, side in zip(SIDES, self.sides):
             if self._largest() and not side.has_predictions:
                 notes.append(
-                    f"{letter} has no predictions.csv, so that its texts are not shown: "
+                    f"{letter} has no predictions.csv, so its texts are not shown: "
                     "`s3prl-sb export --predictions` keeps them in an export."
                 )
         units = _plural(comparison.unit, 2)

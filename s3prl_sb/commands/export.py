@@ -15,8 +15,8 @@ def add_arguments(parser):
     parser.add_argument(
         "--predictions",
         action="store_true",
-        help="with the predictions of the test, which s3prl-sb compare shows; they have "
-        "labels or texts of the corpus, and push leaves them out",
+        help="with the predictions of the test, which s3prl-sb compare shows; they "
+        "have labels or texts of the corpus, and push leaves them out",
     )
 
 

@@ -105,8 +105,8 @@ def prepared_upstream(
     with naming(file, "a card of pre-training"):
         facts, about_it = plain(notes(file, FACTS)), _about(card)
     results = _results(card, facts)
-    known: list[str | Path] = [card.folder, card.folder.absolute().parent]
-    private = Private(known + paths_in(results), token=token)
+    known = [card.folder, card.folder.absolute().parent]
+    private = Private([*known, *paths_in(results)], token=token)
     facts, about_it, results = map(private.scrubbed, (facts, about_it, results))
     code = _code(card)
     files: dict[str, Path | bytes] = {**code}
