@@ -313,6 +313,8 @@ def _compare_with(before, now, partial, path):
     optional = {RECIPE, IDENTITY, "modules"}
     if not {*before} & {*now} & {"total_steps"}:  # the schedules differ, and say so
         optional.add("total_steps")
+    if before[IDENTITY].get("upstream") == now[IDENTITY]["upstream"]:
+        optional.add("upstream")  # under another name: a path, or one on the hub
     keys = (now.keys() if partial else before.keys() | now.keys()) - optional
     changed = [words for key in sorted(keys) for words in _change(key, before, now)]
     # Keys that another version of the recipe has added or removed do not count.

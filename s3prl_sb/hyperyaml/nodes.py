@@ -174,3 +174,26 @@ def shown(path):
     """
     near = os.path.relpath(path)
     return f"'{path if near.startswith(os.pardir) else near}'"
+
+
+def drop_comments(node):
+    """Removes the comments of a node and of all nodes inside.
+
+    Arguments
+    ---------
+    node : object
+        Node, as ruamel.yaml loads it; changed in place.
+
+    Example
+    -------
+    >>> import ruamel.yaml, sys
+    >>> node = ruamel.yaml.YAML().load("a: 1  # comment")
+    >>> drop_comments(node)
+    >>> ruamel.yaml.YAML().dump(node, sys.stdout)
+    a: 1
+    """
+    from ruamel.yaml.comments import Comment
+
+    for inner in walk(node):
+        if isinstance(inner, (dict, list)) and hasattr(inner, Comment.attrib):
+            delattr(inner, Comment.attrib)

@@ -50,7 +50,7 @@ def load(
     ------
     ExportError
         If the folder is neither.
-    s3prl_sb.storage.hub.HubError
+    s3prl_sb.storage.repositories.HubError
         If the hub does not give it.
     s3prl_sb.foreign.trust.TrustError
         If it would run code and is not trusted.

@@ -85,6 +85,15 @@ class Side:
         """Rows of predictions.csv by id, for each run; of folds, those of all."""
         return [_predictions(run) for run in self.runs]
 
+    @property
+    def has_predictions(self) -> bool:
+        """Returns whether a run has predictions.csv; most exports have none."""
+        return any(
+            (Path(run["folder"]) / place / PREDICTIONS).is_file()
+            for run in self.runs
+            for _, place in _parts(run)
+        )
+
     def texts(self, item: str) -> tuple[str | None, dict[str, list[Any]]]:
         """Returns what was true and what was predicted.
 
@@ -211,11 +220,16 @@ def _runs(folder):
     ]
 
 
+def _parts(run):
+    """Returns the names of the folds of a run, and their folders in it."""
+    folds = [(str(fold["fold"]), fold["folder"]) for fold in run.get("folds") or ()]
+    return folds or [("", "")]
+
+
 def _predictions(run):
     """Returns the rows of predictions.csv by id."""
     folder, rows = Path(run["folder"]), {}
-    parts = [(str(fold["fold"]), fold["folder"]) for fold in run.get("folds") or ()]
-    for name, place in parts or [("", "")]:
+    for name, place in _parts(run):
         path = folder / place / PREDICTIONS
         if path.is_file():
             with naming(path, "the predictions of a run"):

@@ -28,6 +28,7 @@ KNOWN = (
 ).split()
 NO_WEIGHTS = "no weights"
 FLAG = "--weights_licence_accepted"
+AN_EXPORT = "an export"
 
 
 class LicenceError(UserError, ValueError):
@@ -94,18 +95,23 @@ def _is_published(name, source):
 
 
 def decided(
-    terms: Terms, licence: str | None = None, is_accepted: bool = False
+    terms: Terms,
+    licence: str | None = None,
+    is_accepted: bool = False,
+    what: str = AN_EXPORT,
 ) -> dict[str, str]:
-    """Returns the licence of an export, as the front matter of its card has it.
+    """Returns the licence of an upload, as the front matter of its card has it.
 
     Arguments
     ---------
     terms : Terms
         Terms of the upstream's weights.
     licence : str, optional
-        Licence that the user gives the export.
+        Licence that the user gives the upload.
     is_accepted : bool
         Whether the user answers for passing the weights on.
+    what : str
+        Kind of the upload.
 
     Returns
     -------
@@ -132,17 +138,20 @@ def decided(
         known = (
             f"restricts their use: {terms.licence}" if restricted else "is not known"
         )
+        hint = (
+            " An export with a frozen upstream,\nloaded from where it is published, "
+            "holds none of its weights."
+        )
         raise LicenceError(
-            f"This export holds weights of the upstream '{terms.upstream}', whose "
-            f"licence {known}. Read it, and give\n{FLAG} if it lets you pass them on, "
-            "or if they are your own. An export with a frozen upstream,\nloaded from "
-            "where it is published, holds none of its weights."
+            f"This is {what} with weights of the upstream '{terms.upstream}', or made "
+            f"from them, whose licence {known}.\nRead it, and give {FLAG} if it lets "
+            f"you pass them on,\nor if they are your own.{hint * (what == AN_EXPORT)}"
         )
     theirs = None if terms.licence == NOT_STATED else terms.licence
     if licence and is_restricted(theirs) and not is_restricted(licence):
         raise LicenceError(
-            f"--license {licence} grants more than the licence of the weights in the "
-            f"export, {theirs}. Leave it out."
+            f"--license {licence} grants more than the licence of the weights in it, "
+            f"{theirs}. Leave it out."
         )
     return _entry(licence or theirs)
 

@@ -43,6 +43,10 @@ KEYS = {
 #: Shortest folder that is searched in weights: shorter ones occur by chance.
 SHORTEST = 8
 HIDDEN = "…"
+#: Instruction for the user about a binary file.
+BINARY = (
+    "`s3prl-sb convert` writes the weights of an upstream alone; train with its card."
+)
 
 
 class PrivateError(UserError, ValueError):
@@ -161,13 +165,19 @@ class Private:
             return new
         return value
 
-    def check(self, files: Mapping[str, Path | bytes]) -> None:
+    def check(
+        self,
+        files: Mapping[str, Path | bytes],
+        fix: str = "Take it out, and export the run again.",
+    ) -> None:
         """Checks that no file holds a private fact.
 
         Arguments
         ---------
         files : dict
             Names to contents or paths.
+        fix : str
+            Instruction for the user about a file of text, a sentence.
 
         Raises
         ------
@@ -176,22 +186,28 @@ class Private:
         """
         for name, content in files.items():
             if isinstance(content, bytes):
-                self._check(name, content)
+                self._check(name, content, fix)
             elif content.stat().st_size:
                 with open(content, "rb") as file:
                     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                        self._check(name, data)
+                        self._check(name, data, fix)
 
-    def _check(self, name, data):
+    def _check(self, name, data, fix):
         is_text = b"\0" not in data[: 1 << 16]
+        if not is_text:
+            fix = BINARY
+
+        def line(place):
+            return data[:place].count(b"\n") + 1 if is_text else None
+
         for start, rest in KEYS.items():
             for place in _places(data, start):
                 is_start = place == 0 or not data[place - 1 : place].isalnum()
                 end = place + len(start)
                 if is_start and re.match(rest, data[end : end + 99]):
-                    raise self._error(name, data, place, is_text, "a key of a service")
+                    raise _error(name, line(place), fix, "a key of a service")
         if self.token and (place := data.find(self.token.encode())) >= 0:
-            raise self._error(name, data, place, is_text, "your token of the hub")
+            raise _error(name, line(place), fix, "your token of the hub")
         for folder in self.folders:
             if not is_text and len(folder) < SHORTEST:
                 continue
@@ -200,21 +216,12 @@ class Private:
                 if is_text and not _is_whole(data, place, len(folder.encode())):
                     continue
                 what = f"'{printable(folder)}', a folder of this machine"
-                raise self._error(name, data, place, is_text, what)
+                raise _error(name, line(place), fix, what)
 
-    @staticmethod
-    def _error(name, data, place, is_text, what):
-        where = f"'{printable(name)}'"
-        if is_text:
-            line = data[:place].count(b"\n") + 1
-            where += f", line {line},"
-        fix = "Take it out, and export the run again."
-        if not is_text:
-            fix = (
-                "`s3prl-sb convert` writes the weights of an upstream alone; train "
-                "with its card."
-            )
-        return PrivateError(f"{where} holds {what}, for everybody to read. {fix}")
+
+def _error(name, line, fix, what):
+    where = f"'{printable(name)}'" + ("" if line is None else f", line {line},")
+    return PrivateError(f"{where} holds {what}, for everybody to read. {fix}")
 
 
 def paths_in(value: Any) -> list[str]:

@@ -249,6 +249,16 @@ def test_runs_without_predictions_are_compared_by_their_measures(runs, said):
     assert "  d  A 30.00 %  B 0.00 %" in text and "reference" not in text
 
 
+def test_a_side_without_predictions_is_named(runs, said):
+    notes = said(*runs)
+    assert "no predictions.csv" not in notes
+    for run in runs[0].iterdir():
+        (run / "predictions.csv").unlink()
+    notes = " ".join(said(*runs).split())
+    assert "A has no predictions.csv" in notes and "B has no" not in notes
+    assert "export --predictions" in notes
+
+
 def test_folds_show_what_their_parts_predicted(said, tmp_path):
     for name, predicted in (("one", WRONG), ("two", RIGHT)):
         for part, ids in (("fold1", "ab"), ("fold2", "cd")):

@@ -15,7 +15,7 @@ from s3prl_sb.foreign.trust import TrustError
 from s3prl_sb.inference import Classifier, ExportError, export, load
 from s3prl_sb.inference.published import folder_of
 from s3prl_sb.storage import checksums
-from s3prl_sb.storage.hub import HubError, repository
+from s3prl_sb.storage.repositories import HubError, repository
 
 OWN = """
 import os, pathlib

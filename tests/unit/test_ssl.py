@@ -16,10 +16,10 @@ from hyperpyyaml import load_hyperpyyaml
 from s3prl_sb.foreign.trust import TrustError
 from s3prl_sb.lobes.cards.conversion import convert
 from s3prl_sb.lobes.cards.families import SourceError
-from s3prl_sb.lobes.checkpoints.fetch import FetchError
 from s3prl_sb.lobes.ssl import SSL, SSLError
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.base import AudioError
+from s3prl_sb.storage.repositories import HubError
 
 CONVOLUTIONS = [[16, 10, 5], [16, 8, 4], [16, 4, 4], [16, 2, 2]]
 CONFIG = {"hidden_size": 32, "ffn_size": 64, "num_layers": 3, "num_heads": 4}
@@ -253,7 +253,7 @@ def test_what_speechbrain_has_downloaded(folder, tmp_path, monkeypatch):
     (kept / "0a1b").symlink_to(folder)
     ssl = SSL("somebody/wav2vec2", save_path=str(tmp_path), freeze=True)
     assert torch.equal(ssl(noise(1, 4000)), SSL(folder, freeze=True)(noise(1, 4000)))
-    with pytest.raises(FetchError, match="somebody/wav2vec2"):
+    with pytest.raises(HubError, match="somebody/wav2vec2"):
         SSL("somebody/wav2vec2", save_path=str(tmp_path / "elsewhere"))
 
 

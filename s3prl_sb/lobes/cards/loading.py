@@ -33,6 +33,7 @@ from s3prl_sb.lobes.cards.fusing import (
     fusion_node,
     name_of_class,
 )
+from s3prl_sb.lobes.cards.places import address_of
 from s3prl_sb.lobes.cards.sums import summands
 from s3prl_sb.storage.files import MissingFile
 
@@ -51,7 +52,8 @@ def load(name: str, trust: bool = False, **overrides: Any) -> "Upstream":
     ---------
     name : str
         Name of a card; path of a user-defined card file (``mine.yaml``, or
-        ``mine.yaml:entry`` if it has several); folder of a run of pre-training; or a
+        ``mine.yaml:entry`` if it has several); folder of a run of pre-training; one on
+        the Hugging Face hub, ``owner/name`` or ``owner/name@REVISION``; or a
         checkpoint: a file, a folder, an address or an id of Hugging Face. Several of
         them, joined by ``+``, are one upstream: a
         :class:`~s3prl_sb.lobes.upstreams.fusion.Fusion`.
@@ -239,6 +241,8 @@ def _absolute(source, folder):
     if isinstance(source, list):
         return [_absolute(mirror, folder) for mirror in source]
     path, mark, sha256 = str(source or "").partition("#sha256=")
+    if path and (address := address_of(folder, path)) is not None:
+        return address  # it is downloaded when it is read
     if path and (folder / path).exists():  # published with its card
         return str((folder / path).resolve()) + mark + sha256
     if re.fullmatch(r"[^/]+\.safetensors", path) and not Path(path).exists():
