@@ -267,12 +267,16 @@ class Options(NamedTuple):
         Most points of a curve.
     folders : list of str
         Folders that the page is of.
+    audio_roots : tuple of (str, str)
+        Folders of audio in manifests, and where they are now; see
+        :func:`s3prl_sb.report.audio_roots.parsed`.
     """
 
     audio: int = 0
     worst: int = 10
     points: int = 300
     folders: Sequence[str] = ()
+    audio_roots: tuple[tuple[str, str], ...] = ()
 
 
 def joined(blocks: Sequence[Block]) -> Markup:
