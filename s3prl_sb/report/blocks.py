@@ -16,6 +16,7 @@ from s3prl_sb.report.escaping import as_json, as_url, content, shown
 from s3prl_sb.report.grids import Cell, Grid, Row
 
 __all__ = [
+    "Beside",
     "Block",
     "Cell",
     "Chart",
@@ -234,6 +235,27 @@ class Group(NamedTuple):
             shown(self.title),
             joined(self.blocks),
         )
+
+
+class Beside(NamedTuple):
+    """Blocks beside each other, where there is room.
+
+    Arguments
+    ---------
+    blocks : list of Block
+        Content.
+
+    Example
+    -------
+    >>> Beside([Prose("a")]).html()
+    Markup('<div class="beside"><p>a</p></div>')
+    """
+
+    blocks: Sequence[Block]
+
+    def html(self) -> Markup:
+        """Returns the blocks as HTML."""
+        return Markup('<div class="beside">{}</div>').format(joined(self.blocks))
 
 
 class Section(NamedTuple):

@@ -115,9 +115,6 @@ def _blocks(confusions: Confusions) -> list[Block]:
     labels = {label for pair in confusions.counts for label in pair}
     if len(labels) < 2:
         return []
-    whole = len(labels) <= MOST
-    chosen = sorted(labels) if whole else most_confused(confusions.counts, CONFUSED)
-    ordered = in_order(confusions.counts, chosen)
     of = f": {confusions.name}" if confusions.name else ""
     what = " of frames" if confusions.unit == "frames" else ""
     rate = 100 * confusions.right / max(confusions.total, 1)
@@ -130,15 +127,41 @@ def _blocks(confusions: Confusions) -> list[Block]:
         (true, guess), number = pairs[0]
         summary += f" The most frequent confusion is {true} taken for {guess}, {number}"
         summary += f" time{'s' if number != 1 else ''}."
-    if not whole:
-        summary += f" Only the {len(ordered)} most confused labels are drawn."
-    rows = _rows(confusions.counts, ordered)
-    spec = matrix_spec(rows, ordered, confusions.counts, not whole)
     title = f"Confusion matrix{what}{of}"
-    blocks: list[Block] = [Chart(spec, title, summary)]
+    blocks: list[Block] = [matrix(confusions.counts, title, summary)]
     if pairs:
         blocks.append(_table(confusions, pairs))
     return blocks
+
+
+def matrix(counts: dict[tuple[str, str], int], title: str, summary: str) -> Chart:
+    """Returns a confusion matrix of any pairs.
+
+    Arguments
+    ---------
+    counts : dict
+        Pairs of a true and a predicted label to numbers.
+    title, summary : str
+        See :class:`~s3prl_sb.report.blocks.Chart`. The summary gets a sentence if only
+        some of the labels are drawn.
+
+    Returns
+    -------
+    Chart
+        Labels that are confused are neighbours; of many labels the most confused ones.
+
+    Example
+    -------
+    >>> matrix({("a", "b"): 1, ("b", "b"): 2}, "Phones", "1 of 3 is wrong.").title
+    'Phones'
+    """
+    labels = sorted({label for pair in counts for label in pair})
+    whole = len(labels) <= MOST
+    ordered = in_order(counts, labels if whole else most_confused(counts, CONFUSED))
+    if not whole:
+        summary += f" Only the {len(ordered)} most confused labels are drawn."
+    spec = matrix_spec(_rows(counts, ordered), ordered, counts, not whole)
+    return Chart(spec, title, summary)
 
 
 def top_pairs(counts: dict[tuple[str, str], int]) -> list[tuple[tuple[str, str], int]]:

@@ -26,6 +26,7 @@ from s3prl_sb.report import (
     robustness,
     searches,
     spreads,
+    text_errors,
     worst,
 )
 from s3prl_sb.report.blocks import Section
@@ -35,6 +36,7 @@ RUN_SECTIONS: list[Callable[..., Section | None]] = [
     detection.section,
     detected_terms.section,
     confusions.section,
+    text_errors.section,
     diarization_errors.section,
     predicted_numbers.section,
     label_scores.section,

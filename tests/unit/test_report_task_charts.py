@@ -28,6 +28,7 @@ from s3prl_sb.report import (
     diarization_errors,
     label_scores,
     predicted_numbers,
+    text_errors,
 )
 from s3prl_sb.report.blocks import Options
 
@@ -255,6 +256,50 @@ def test_slots_folds_and_frames_have_matrices(tmp_path):
 
 
 # ----------------------------------------------------- diarization and numbers
+@pytest.mark.parametrize("metric, unit", [("per", "phones"), ("wer", "words")])
+def test_errors_of_texts_are_those_of_jiwer(tmp_path, capfd, metric, unit):
+    jiwer = pytest.importorskip("jiwer")
+    run = make_run(tmp_path / "run", "toy/texts", metric, False)
+    names = list("abcdefgh")
+    rows = []
+    for i in range(60):
+        true = rng.choice(names, 12)
+        found = [t if rng.random() < 0.7 else rng.choice(names) for t in true]
+        rows.append([f"u{i}", " ".join(true), " ".join(found[rng.integers(3) :])])
+    write_table(run, [["id", "reference", "prediction"], *rows])
+    counts, left = text_errors.counted(run, unit)
+    of = jiwer.process_words([r[1] for r in rows], [r[2] for r in rows])
+    wrong = {pair: n for pair, n in counts.items() if pair[0] != pair[1]}
+    assert sum(wrong.values()) == of.substitutions + of.deletions + of.insertions
+    assert sum(n for (true, _), n in counts.items() if true) == 60 * 12 and not left
+    section = text_errors.section(run, Options())
+    tables = [t for b in section.blocks for t in getattr(b, "blocks", ())]
+    for table, words in zip(tables, ("substituted", "left out", "added")):
+        assert table.caption.startswith(f"Most often {words}")
+        pairs = [p for p in wrong if (p[0] is None, p[1] is None) == {
+            "substituted": (False, False), "left out": (False, True),
+            "added": (True, False)}[words]]  # fmt: skip
+        number = [row[table.header.index("number")] for row in table.rows]
+        assert number == sorted((wrong[p] for p in pairs), reverse=True)[:15]
+    assert len(list(charts_of(section.blocks))) == (unit == "phones")
+    if unit == "phones":
+        assert_drawn(section, capfd)
+        cells = values(only_chart(section))
+        assert sum(cell["n"] for cell in cells) == sum(counts.values())
+
+
+def test_texts_without_errors_and_very_long_ones(tmp_path, monkeypatch):
+    run = make_run(tmp_path / "run", "SUPERB/PR", "per", False)
+    assert text_errors.section(run, Options()) is None
+    write_table(run, [["id", "reference", "prediction"], ["a", "b c", "b c"]])
+    assert text_errors.section(make_run(tmp_path / "run", "PR"), Options()) is None
+    rows = [["a", "b c", "b d"], ["b", "x y z", "x y"], ["c", "b", "c"]]
+    write_table(run, [["id", "reference", "prediction"], *rows])
+    monkeypatch.setattr(text_errors, "TOKENS", 4)
+    section = text_errors.section(make_run(tmp_path / "run", "PR"), Options())
+    assert "2 more utterances are not counted" in section.blocks[0].text
+
+
 def test_diarization_errors_by_kind(tmp_path, capfd):
     rows = rng.uniform(0.1, 1, size=(60, 3)).round(6)
     speech = rng.uniform(3, 9, size=60).round(6)
