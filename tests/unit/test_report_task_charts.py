@@ -26,10 +26,12 @@ from s3prl_sb.report import (
     detected_terms,
     detection,
     diarization_errors,
+    event_curves,
     label_scores,
     predicted_numbers,
     text_errors,
 )
+from s3prl_sb.report.axes import short
 from s3prl_sb.report.blocks import Options
 
 pytest.importorskip("vl_convert")
@@ -365,3 +367,27 @@ def test_scores_of_events_and_languages(tmp_path, capfd):
     assert len(values(section.blocks[0])) == 3
     assert "the worst fra with 125.00 %" in section.blocks[1].summary
     assert not math.isnan(values(section.blocks[1])[0]["score"])
+
+
+def test_curves_of_events_over_all_thresholds(tmp_path, capfd):
+    run = make_run(tmp_path / "run", "HEAR/events", "psds1", metrics={"psds1": 0.5})
+    header = ["scenario", "false_positives_per_hour", "true_positives"]
+    points = [["psds1", x, 1 - 1 / (1 + x)] for x in range(0, 90, 3)]
+    write_table(run, [header, *points, [HOSTILE[0], 0, 0.25]], "psd_roc.csv")
+    section = event_curves.section(run, Options(points=10))
+    assert_drawn(section, capfd)
+    chart = only_chart(section)
+    ends = [(row["false"], row["true"]) for row in values(chart)][-3:]
+    assert ends == [(100, short(1 - 1 / 88)), (0.0, 0.25), (100, 0.25)]
+    assert "finds 90.0 % of events at 10 false" in chart.summary  # the stair at 9
+    assert "(PSDS) of 0.5000" in chart.summary
+    assert chart.table.rows[1][1:] == [25.0] * 6
+
+
+def test_damaged_curves_of_events_are_noted(tmp_path):
+    run = make_run(tmp_path / "run", "HEAR/events", "psds1")
+    assert event_curves.section(run, Options()) is None
+    write_table(run, [["scenario", "a"], ["psds1", 3]], "psd_roc.csv")
+    run = make_run(tmp_path / "run", "HEAR/events", "psds1")
+    assert event_curves.section(run, Options()) is None
+    assert "psd_roc.csv' has another form" in run.notes[0]
