@@ -215,6 +215,8 @@ class Group(NamedTuple):
         Content.
     open : bool
         Whether it is open at first.
+    pair : tuple of int, optional
+        Numbers of the two setups that it compares, by which the reader picks.
 
     Example
     -------
@@ -225,13 +227,16 @@ class Group(NamedTuple):
     title: str
     blocks: Sequence[Block]
     open: bool = False
+    pair: tuple[int, int] | None = None
 
     def html(self) -> Markup:
         """Returns the blocks as HTML."""
+        pair = Markup(' data-pair="{} {}"').format(*self.pair) if self.pair else ""
         return Markup(
-            '<details class="group"{}><summary>{}</summary>{}</details>'
+            '<details class="group"{}{}><summary>{}</summary>{}</details>'
         ).format(
             Markup(" open") if self.open else "",
+            pair,
             shown(self.title),
             joined(self.blocks),
         )

@@ -42,11 +42,11 @@ def _curves(run: Run, name: str) -> dict[str, Curve]:
     """Returns the curves of a file by scenario."""
     curves: dict[str, Curve] = {}
     for row in run.table(name) or []:
-        point = tuple(short(row.get(column)) for column in COLUMNS[1:])
-        if None in point or row.get(COLUMNS[0]) is None:
+        x, y = (short(row.get(column)) for column in COLUMNS[1:])
+        if x is None or y is None or row.get(COLUMNS[0]) is None:
             run.note(f"'{run.folder / name}' has another form.")
             return {}
-        curves.setdefault(row[COLUMNS[0]], []).append(point)
+        curves.setdefault(row[COLUMNS[0]], []).append((x, y))
     return {scenario: sorted(curve) for scenario, curve in curves.items()}
 
 

@@ -23,7 +23,7 @@ from s3prl_sb.runs.table import table as results_table
 INTERVALS = (
     "In brackets: the 95 % interval of the number, by bootstrap over what was tested "
     "(utterances; speakers of ASV and SID; recordings of SD). It does not hold what "
-    "another training would change."
+    "another training would change. Published numbers come without one."
 )
 HOW = (
     "A heading sorts by its column. A number leads to its runs, with their settings, "

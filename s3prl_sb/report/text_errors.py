@@ -9,11 +9,10 @@ from collections.abc import Sequence
 
 from s3prl_sb.metrics.transcription import alignment
 from s3prl_sb.report.alignment import LONGEST, Pair, tokens
-from s3prl_sb.report.axes import short
 from s3prl_sb.report.blocks import Beside, Block, Grid, Options, Prose, Section
-from s3prl_sb.report.confusions import MOST, matrix
 from s3prl_sb.report.example_kinds import kind_of
 from s3prl_sb.report.gathered import Run
+from s3prl_sb.report.matrices import MOST, matrix
 from s3prl_sb.report.ranking import parts_of, predictions, unit_of
 
 TOKENS = 2_000_000  # that are aligned, in about three seconds
@@ -53,10 +52,9 @@ def section(run: Run, options: Options) -> Section | None:
     lead = f"Of {total:,} {unit} of the references: {said}."
     if left:
         lead += f" {left:,} more utterances are not counted here."
-    tables = [_table(kind, pairs, counts, true, unit) for kind, pairs in errors.items()]
-    blocks: list[Block] = [Prose(lead)]
-    if unit == "phones" and 1 < len(true) <= MOST:
-        blocks.append(_matrix(counts, lead))
+    tables = [_table(kind, pairs, counts, true) for kind, pairs in errors.items()]
+    is_drawn = unit == "phones" and 1 < len(true) <= MOST
+    blocks: list[Block] = [_matrix(counts, lead) if is_drawn else Prose(lead)]
     blocks.append(Beside([table for table in tables if table.rows]))
     return Section(f"Errors of {unit}", "text-errors", blocks)
 
@@ -98,30 +96,26 @@ def _share(number, total):
 
 
 def _table(
-    kind: str,
-    pairs: Sequence[Pair],
-    counts: Counts,
-    true: Counter[str],
-    unit: str,
+    kind: str, pairs: Sequence[Pair], counts: Counts, true: Counter[str]
 ) -> Grid:
-    """Returns the most frequent errors of a kind."""
+    """Returns the most frequent errors of a kind, with the share of all of the true
+    token."""
     pairs = sorted(pairs, key=lambda p: (-counts[p], p[0] or "", p[1] or ""))
     rows = []
     for pair in pairs[:ROWS]:
         row = [_visible(token) for token in pair if token is not None]
         number = counts[pair]
-        share = short(number / true[pair[0]], 100) if pair[0] is not None else None
-        rows.append([*row, number, *([] if share is None else [share])])
-    name = unit.removesuffix("s")
+        share = [] if pair[0] is None else [f"{100 * number / true[pair[0]]:.1f}"]
+        rows.append([*row, number, *share])
     header = {
-        "substituted": [f"true {name}", "found", "number", f"% of the {name}"],
-        "left out": [f"true {name}", "number", f"% of the {name}"],
-        "added": [f"found {name}", "number"],
+        "substituted": ["true", "found", "times", "%"],
+        "left out": ["true", "times", "%"],
+        "added": ["found", "times"],
     }[kind]
     left = len(pairs) - len(rows)
     more = f"; {left:,} more are rarer" if left else ""
-    numeric = {header.index("number"), len(header) - 1}
-    return Grid(header, rows, f"Most often {kind}{more}", numeric)
+    numeric = {header.index("times"), len(header) - 1}
+    return Grid(header, rows, f"Most often {kind}{more}", numeric, False)
 
 
 def _visible(token):
@@ -134,4 +128,4 @@ def _matrix(counts, lead):
         for (true, found), number in counts.items()
     }
     words = f" The column {NOTHING} has those left out, the row {NOTHING} those added."
-    return matrix(named, "Confusion matrix of phones", lead + words)
+    return matrix(named, "Confusion matrix of phones", lead + words, NOTHING)

@@ -10,7 +10,7 @@ import math
 import pytest
 from conftest import PHONE
 
-from s3prl_sb.report import confusions, curves, layer_weights, page, searches
+from s3prl_sb.report import confusions, curves, layer_weights, matrices, page, searches
 from s3prl_sb.report.blocks import Group, Options
 from s3prl_sb.report.gathered import Run
 
@@ -112,7 +112,7 @@ def test_a_label_is_zoomed_to_by_keyboard(open_page, run):
         " f.querySelectorAll('.role-axis-label text').length < n)",
         arg=[before],
     )
-    assert labels.count() == 2 * confusions.ALIKE
+    assert labels.count() == 2 * matrices.ALIKE
     assert figure.locator(f'option:has-text("{LABELS[2]}")').count() == 1
 
 

@@ -28,6 +28,7 @@ from s3prl_sb.report import (
     diarization_errors,
     event_curves,
     label_scores,
+    matrices,
     predicted_numbers,
     text_errors,
 )
@@ -206,13 +207,13 @@ def test_of_many_labels_the_confused_ones_are_drawn(tmp_path, capfd):
     assert_drawn(section, capfd)
     chart = section.blocks[0]
     names = chart.spec["params"][0]["value"]
-    assert len(names) == confusions.CONFUSED + 1 and names[-1] == confusions.OTHER
+    assert len(names) == matrices.CONFUSED + 1 and names[-1] == matrices.OTHER
     assert "Only the 40 most confused labels are drawn" in chart.summary
     pairs = list(zip(true, guess))
     for cell in values(chart):
         speaker = names[cell["t"]]
         expected = pairs.count((speaker, names[cell["p"]]))
-        if cell["p"] == confusions.CONFUSED:
+        if cell["p"] == matrices.CONFUSED:
             shown = set(names[:-1])
             expected = sum(t == speaker and p not in shown for t, p in pairs)
         assert cell["n"] == expected
@@ -281,7 +282,7 @@ def test_errors_of_texts_are_those_of_jiwer(tmp_path, capfd, metric, unit):
         pairs = [p for p in wrong if (p[0] is None, p[1] is None) == {
             "substituted": (False, False), "left out": (False, True),
             "added": (True, False)}[words]]  # fmt: skip
-        number = [row[table.header.index("number")] for row in table.rows]
+        number = [row[table.header.index("times")] for row in table.rows]
         assert number == sorted((wrong[p] for p in pairs), reverse=True)[:15]
     assert len(list(charts_of(section.blocks))) == (unit == "phones")
     if unit == "phones":
