@@ -62,7 +62,7 @@ def test_says_what_cannot_be_drawn(open_page):
 
 
 def test_without_scripts_the_data_can_be_read(open_page):
-    opened = open_page(of(CHART), java_script_enabled=False)
+    opened = open_page(of(CHART), scripts=False)
     assert opened.get_by_text("It falls from 2 to 0.1.").is_visible()
     assert opened.get_by_role("cell", name="0.05", exact=True).is_visible()
     assert Markup("Loss </script>") in opened.locator("figcaption").inner_text()

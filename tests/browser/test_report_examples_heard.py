@@ -137,7 +137,7 @@ def test_zooms_with_the_keyboard_alone(open_page, html):
 def test_is_read_on_a_phone_and_without_scripts(open_page, html, theme):
     opened = open_page(html, viewport=PHONE, color_scheme=theme)
     assert opened.evaluate("document.documentElement.scrollWidth") <= 360
-    plain = open_page(html, viewport=PHONE, java_script_enabled=False)
+    plain = open_page(html, viewport=PHONE, scripts=False)
     text = plain.locator("main").inner_text()
     assert "word39" in text and "<img src=x" in text
     assert plain.locator(".zoom").first.is_hidden()

@@ -13,7 +13,7 @@ import pytest
 from conftest import PHONE
 from report_runs import write_benchmark, write_run
 
-from s3prl_sb.report import contents, making, serving
+from s3prl_sb.report import charts, contents, making, serving
 
 HOSTILE = (
     "</script><script>window.ran=1</script>"
@@ -164,7 +164,8 @@ def test_two_are_picked_to_be_compared(open_page, tmp_path):
     assert rows.count() == 2
     page.locator(".picks select").nth(1).select_option(label="c")
     assert rows.count() == 1
-    page.locator("#differences summary").first.click()
+    assert page.locator("#differences details:visible").count() == 1
+    page.locator("#differences summary:visible").click()
     assert page.locator("#differences details[open] tbody tr").count() == 10
 
 
@@ -192,20 +193,60 @@ def test_on_a_phone(open_page, charted):
 
 
 def test_prints(open_page, charted, tmp_path):
-    page = open_page(charted)
+    """A standard page: on paper its tables, its charts over all runs, what is open."""
+    page = open_page(charted, color_scheme="dark")
     page.evaluate("window.print = () => { window.printed = true }")
-    page.click("#print")
+    page.locator("#run-ks-fbank > summary").click()
+    page.keyboard.press("Control+p")
     page.wait_for_function("window.printed")
-    assert page.locator("details.setup:not([open])").count() == 0
-    page.pdf(path=tmp_path / "report.pdf")
-    content = (tmp_path / "report.pdf").read_bytes()
-    assert content[:5] == b"%PDF-" and content.count(b"/Type /Page\n") > 3
-    page.emulate_media(media="print")
-    assert not page.locator("nav").is_visible()
+    page.emulate_media(media="print", color_scheme="dark")
+    page.set_viewport_size({"width": 703, "height": 1000})  # of A4, less its margins
+    for hidden in ("nav", "#tools", "#run-sid-fbank", ".of-task[data-task=SID] h3"):
+        assert not page.locator(hidden).first.is_visible(), hidden
+    assert page.locator("#run-ks-fbank").get_by_text("0.99 GB").first.is_visible()
+    assert page.locator("figure.chart:visible").count() > 4
+    assert page.locator("figure.chart:visible:not(:has(svg.marks))").count() == 0
+    black = page.locator("svg.marks .role-axis-title text").first.get_attribute("fill")
+    assert black == charts.PALETTE["light"]["text"]
+    wide = "box => box.scrollWidth > box.clientWidth + 1"
+    assert not any(box.evaluate(wide) for box in page.locator(".scroller").all())
+    assert page.evaluate("document.documentElement.scrollWidth") <= 703
+    page.locator("#run-ks-fbank").evaluate("entry => { entry.open = false }")
+    assert 1 < pages_of(page, tmp_path) <= 6
+    page.emulate_media(media="null", color_scheme="dark")
+    page.wait_for_function(
+        "(c) => document.querySelector('.role-axis-title text').getAttribute('fill') == c",
+        arg=charts.PALETTE["dark"]["text"],
+    )
+    # From the menu of the browser, which does not wait for charts, they are tables.
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("#costs .drawing:visible").count() > 0
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.locator("#costs .drawing:visible").count() == 0
+    assert page.locator("#costs details.data td:visible").count() > 0
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("#costs details.data td:visible").count() == 0
+
+
+def pages_of(page, folder):
+    """Returns the number of pages on paper."""
+    path = folder / "report.pdf"
+    page.pdf(path=path, format="A4")
+    return path.read_bytes().count(b"/Type /Page\n")
+
+
+def test_everything_opens_and_closes(open_page, report):
+    page = open_page(report[0])
+    closed = page.locator("main details:not([open]):not(.data)")
+    assert closed.count() > 4
+    page.click("#open-all")
+    assert closed.count() == 0
+    page.click("text=Close all")
+    assert page.locator("main details[open]:not(.data)").count() == 0
 
 
 def test_without_scripts(open_page, report):
-    page = open_page(report[0], java_script_enabled=False)
+    page = open_page(report[0], scripts=False)
     assert page.get_by_role("heading", name="A report").is_visible()
     assert page.locator('#results a[href="#run-ks-fbank"]').is_visible()
     page.locator("#run-ks-fbank > summary").click()
