@@ -182,7 +182,7 @@ def test_colours_are_remembered(open_page, report):
     assert other.evaluate("getComputedStyle(document.body).backgroundColor") == dark
 
 
-def test_on_a_phone(open_page, charted):
+def test_on_a_phone_and_names_for_those_who_listen(open_page, charted):
     page = open_page(charted, viewport=PHONE)
     page.evaluate("for (const d of document.querySelectorAll('details')) d.open = true")
     page.evaluate("s3prlReport.drawAll()")
@@ -190,6 +190,15 @@ def test_on_a_phone(open_page, charted):
     box = page.locator("#results .scroller").first
     assert box.evaluate("box => box.scrollWidth > box.clientWidth")
     assert box.evaluate("box => getComputedStyle(box).overflowX") == "auto"
+    assert page.locator("html").get_attribute("lang") == "en"
+    for role in ("banner", "navigation", "main", "contentinfo"):
+        assert page.get_by_role(role).count() == 1, role
+    unnamed = page.evaluate(
+        """[...document.querySelectorAll('button, select, a, audio, [role=img], img')]
+        .filter(e => !(e.textContent.trim() || e.ariaLabel || e.alt
+          || e.labels?.length)).map(e => e.outerHTML)"""
+    )
+    assert unnamed == []
 
 
 def test_prints(open_page, charted, tmp_path):
@@ -214,8 +223,9 @@ def test_prints(open_page, charted, tmp_path):
     page.locator("#run-ks-fbank").evaluate("entry => { entry.open = false }")
     assert 1 < pages_of(page, tmp_path) <= 6
     page.emulate_media(media="null", color_scheme="dark")
+    title = "document.querySelector('.role-axis-title text')"
     page.wait_for_function(
-        "(c) => document.querySelector('.role-axis-title text').getAttribute('fill') == c",
+        f"(color) => {title}.getAttribute('fill') == color",
         arg=charts.PALETTE["dark"]["text"],
     )
     # From the menu of the browser, which does not wait for charts, they are tables.
@@ -252,19 +262,6 @@ def test_without_scripts(open_page, report):
     page.locator("#run-ks-fbank > summary").click()
     assert page.locator("#run-ks-fbank").get_by_text("0.99 GB").first.is_visible()
     assert not page.locator("#tools").is_visible()
-
-
-def test_names_for_those_who_listen(open_page, charted):
-    page = open_page(charted)
-    assert page.locator("html").get_attribute("lang") == "en"
-    for role in ("banner", "navigation", "main", "contentinfo"):
-        assert page.get_by_role(role).count() == 1, role
-    unnamed = page.evaluate(
-        """[...document.querySelectorAll('button, select, a, audio, [role=img], img')]
-        .filter(e => !(e.textContent.trim() || e.ariaLabel || e.alt
-          || e.labels?.length)).map(e => e.outerHTML)"""
-    )
-    assert unnamed == []
 
 
 def test_hostile_names(open_page, tmp_path):
