@@ -13,7 +13,9 @@ import pytest
 from conftest import PHONE
 from report_runs import write_benchmark, write_run
 
-from s3prl_sb.report import charts, contents, making, serving
+from s3prl_sb.report import blocks, charts, contents, making, overview, serving
+from s3prl_sb.report import page as page_file
+from s3prl_sb.runs.suites import suite
 
 HOSTILE = (
     "</script><script>window.ran=1</script>"
@@ -243,6 +245,24 @@ def pages_of(page, folder):
     path = folder / "report.pdf"
     page.pdf(path=path, format="A4")
     return path.read_bytes().count(b"/Type /Page\n")
+
+
+def test_the_table_of_a_suite_is_seen_as_a_whole(open_page):
+    """On a desktop and on paper, with twelve numbers, spreads and intervals a row."""
+    number = overview.Link("82.25", small=["± 3.50 @0.001", "[78.25, 86.00]"])
+    header = ["upstream", *(f"{task} Acc ↑" for task in suite("superb").tasks)]
+    row = [overview.Name("wav2vec2_base_960", "toy · mini"), *[number] * len(header)]
+    header += ["ASR LM WER ↓"]
+    grid = blocks.Grid(header, [row] * 3, "SUPERB", range(1, len(header)))
+    made = page_file.render([page_file.part(blocks.Section("A", "a", [grid]))])
+    page = open_page(made)
+    box = page.locator(".scroller")
+    fits = "box => box.scrollWidth <= box.clientWidth"
+    assert len(header) == 12 and box.evaluate(fits)
+    page.set_viewport_size({"width": 703, "height": 1000})
+    assert not box.evaluate(fits)
+    page.emulate_media(media="print")
+    assert box.evaluate(fits)
 
 
 def test_everything_opens_and_closes(open_page, report):
