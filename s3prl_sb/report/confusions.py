@@ -1,4 +1,4 @@
-"""What a run confuses: matrices, and the pairs of labels that are confused most.
+"""Confusions of a run: matrices, and the pairs of labels that are confused most.
 
 Authors
  * The s3prl_sb developers, 2026

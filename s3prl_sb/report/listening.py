@@ -39,7 +39,7 @@ def listened(
     name : str
         Id of the utterance.
     options : Options
-        Where its audio is now.
+        Options of the reader, with the folders of audio that has moved.
     rows : list of Lane
         Its timeline.
     window : (float, float), optional
@@ -100,7 +100,7 @@ def record_of(run: Run, name: str, options: Options) -> dict:
     name : str
         Id of the utterance.
     options : Options
-        Where its audio is now.
+        Options of the reader, with the folders of audio that has moved.
 
     Returns
     -------

@@ -182,6 +182,10 @@ def test_folds_are_searched_together(run_of, tmp_path):
     run = Run({"folder": str(tmp_path), "task": "toy", "folds": folds})
     ids = [each.row["id"] for each in worst.worst(run, 10).examples]
     assert ids == ["z", BAD, BAD, "b"]
+    table.write_text('id\n"a')
+    again = Run(run.results)
+    worst.section(again, Options())
+    assert "fold2/predictions.csv" in again.notes[0]  # on the page, too
 
 
 @pytest.mark.parametrize("text", ["", "id\n", "id,label\na\n", '"', "id,\x00\na,b\n"])
