@@ -7,6 +7,7 @@ Authors
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import speechbrain as sb
 
 from s3prl_sb.brains import plots
@@ -30,6 +31,7 @@ from s3prl_sb.storage.file_names import file_stem
 from s3prl_sb.storage.files import write_text
 
 TIMELINES = 4  # number of plotted recordings
+POINTS = 1000  # of a written curve of PSDS
 KINDS = ("segment", "onset", "event")  # of scores
 DECODING = ("threshold", "median", "min_duration")  # in validation
 
@@ -124,8 +126,9 @@ class EventBrain(MultiLabelFrameBrain):
         smoothed = self._smoothed(median)
         self.found = self._decoded(smoothed)
         stats = self._measures(self.found, KINDS)
-        for name in self.scenarios:
-            stats[name] = self._psds(smoothed, SCENARIOS[name])
+        self.detection = {n: self._psds(smoothed, SCENARIOS[n]) for n in self.scenarios}
+        for name, score in self.detection.items():
+            stats[name] = score.value if score.by_label else 0.0
         return {**stats, **dict(zip(DECODING, self.decoding))}
 
     def _chosen(self):
@@ -178,8 +181,7 @@ class EventBrain(MultiLabelFrameBrain):
         )
 
     def _psds(self, smoothed, scenario):
-        score = psds(*self._frames(smoothed), **scenario)
-        return score.value if score.by_label else 0.0
+        return psds(*self._frames(smoothed), **scenario)
 
     def _frames(self, smoothed):
         """Returns the first arguments of psds."""
@@ -210,8 +212,9 @@ class EventBrain(MultiLabelFrameBrain):
         }
 
     def write_predictions(self):
-        """Writes ``predictions.csv``, ``labels.csv``, the events as DESED's tables, and
-        plots of the labels and of the recordings with the lowest onset F1."""
+        """Writes ``predictions.csv``, ``labels.csv``, the events as DESED's tables, the
+        curves of PSDS, and plots of the labels and of the recordings with the lowest
+        onset F1."""
         folder, counts = Path(self.hparams.output_folder), self._counts()
         seconds, labels = self.seconds, self.labels
         parts = [
@@ -225,10 +228,23 @@ class EventBrain(MultiLabelFrameBrain):
         by_label = {label: _cells(counts, (..., i)) for i, label in enumerate(labels)}
         rows = [[label, *cells] for label, cells in by_label.items()]
         write_csv(folder / "labels.csv", ["label", *parts], rows)
+        if self.scenarios:
+            header = ["scenario", "false_positives_per_hour", "true_positives"]
+            write_csv(folder / "psd_roc.csv", header, self._curves())
         for side, events in (("ref", self.events), ("hyp", self.found)):
             timelines = {name: as_items(each) for name, each in events.items()}
             write_text(folder / f"{side}.tsv", FORMATS["tsv"](timelines))
         self._plot(counts)
+
+    def _curves(self):
+        """Yields points of the curves that PSDS are the areas of: the scenario, false
+        positives an hour, and the share of events that are found."""
+        for name, score in self.detection.items():
+            number = len(score.false_positives)
+            places = np.linspace(0, number - 1, min(number, POINTS)).round().astype(int)
+            for place in places:
+                point = score.false_positives[place], score.true_positives[place]
+                yield [name, *(f"{value:.6g}" for value in point)]
 
     def _plot(self, counts):
         """Plots the scores of labels, and the timelines of the worst recordings."""

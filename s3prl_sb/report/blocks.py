@@ -16,6 +16,7 @@ from s3prl_sb.report.escaping import as_json, as_url, content, shown
 from s3prl_sb.report.grids import Cell, Grid, Row
 
 __all__ = [
+    "Beside",
     "Block",
     "Cell",
     "Chart",
@@ -214,6 +215,8 @@ class Group(NamedTuple):
         Content.
     open : bool
         Whether it is open at first.
+    pair : tuple of int, optional
+        Numbers of the two setups that it compares, by which the reader picks.
 
     Example
     -------
@@ -224,16 +227,40 @@ class Group(NamedTuple):
     title: str
     blocks: Sequence[Block]
     open: bool = False
+    pair: tuple[int, int] | None = None
 
     def html(self) -> Markup:
         """Returns the blocks as HTML."""
+        pair = Markup(' data-pair="{} {}"').format(*self.pair) if self.pair else ""
         return Markup(
-            '<details class="group"{}><summary>{}</summary>{}</details>'
+            '<details class="group"{}{}><summary>{}</summary>{}</details>'
         ).format(
             Markup(" open") if self.open else "",
+            pair,
             shown(self.title),
             joined(self.blocks),
         )
+
+
+class Beside(NamedTuple):
+    """Blocks beside each other, where there is room.
+
+    Arguments
+    ---------
+    blocks : list of Block
+        Content.
+
+    Example
+    -------
+    >>> Beside([Prose("a")]).html()
+    Markup('<div class="beside"><p>a</p></div>')
+    """
+
+    blocks: Sequence[Block]
+
+    def html(self) -> Markup:
+        """Returns the blocks as HTML."""
+        return Markup('<div class="beside">{}</div>').format(joined(self.blocks))
 
 
 class Section(NamedTuple):
@@ -267,12 +294,16 @@ class Options(NamedTuple):
         Most points of a curve.
     folders : list of str
         Folders that the page is of.
+    audio_roots : tuple of (str, str)
+        Folders of audio in manifests, and where they are now; see
+        :func:`s3prl_sb.report.audio_roots.parsed`.
     """
 
     audio: int = 0
     worst: int = 10
     points: int = 300
     folders: Sequence[str] = ()
+    audio_roots: tuple[tuple[str, str], ...] = ()
 
 
 def joined(blocks: Sequence[Block]) -> Markup:

@@ -157,9 +157,9 @@ def of_run(run: Run, settings: Sequence[tuple[str, str]]) -> list[Block]:
         what = "Settings that differ between the runs of this task"
         blocks.append(Titled(what, [Figures(settings)]))
     blocks.append(Titled("Training and costs", [Figures(_facts(run.results))]))
-    blocks.append(Titled("What it is of", [Figures(_origin(run))]))
+    blocks.append(Titled("Upstream and data", [Figures(_origin(run))]))
     if command := command_of(run.results):
-        blocks.append(Titled("To repeat it", [Command(command)]))
+        blocks.append(Titled("Command that trains it again", [Command(command)]))
     return blocks
 
 

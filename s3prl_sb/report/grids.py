@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from s3prl_sb.report.escaping import content, shown
 
+WIDE = 8  # columns; more have narrow ones
 SHORT = 18  # characters of a text that is not broken into lines
 
 
@@ -113,11 +114,15 @@ class Grid(NamedTuple):
             "<table{}>{}<thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>"
         ).format(
             label,
-            Markup(' class="sortable"') if self.sortable else "",
+            self._classes(),
             caption if self.caption else "",
             Markup().join(heads),
             Markup().join(rows),
         )
+
+    def _classes(self):
+        names = ["sortable"] * self.sortable + ["dense"] * (len(self.header) > WIDE)
+        return Markup(' class="{}"').format(" ".join(names)) if names else ""
 
     def _kind(self, column):
         return Markup(' class="number"') if column in self.numeric else ""

@@ -305,9 +305,12 @@ def _runs(every, filled):
         key = f"task-{len(inner)}-{slug(task)[:60]}"
         name = task or "without a task"
         inner.append((shown(name), key))
-        heading = Markup('<h3 id="{}" data-task="{}">{}</h3>')
-        blocks.append(Html(heading.format(key, shown(task), shown(name))))
-        blocks += [details.Entry(s, _of_setup(s, filled)) for s in mine]
+        entries = [details.Entry(s, _of_setup(s, filled)) for s in mine]
+        whole = Markup(
+            '<div class="of-task" data-task="{}"><h3 id="{}">{}</h3>{}</div>'
+        )
+        html = whole.format(shown(task), key, shown(name), joined(entries))
+        blocks.append(Html(html))
     return page.part(Section("Runs", "runs", blocks), inner)
 
 

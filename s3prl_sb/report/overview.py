@@ -23,7 +23,7 @@ from s3prl_sb.runs.table import table as results_table
 INTERVALS = (
     "In brackets: the 95 % interval of the number, by bootstrap over what was tested "
     "(utterances; speakers of ASV and SID; recordings of SD). It does not hold what "
-    "another training would change."
+    "another training would change. Published numbers come without one."
 )
 HOW = (
     "A heading sorts by its column. A number leads to its runs, with their settings, "
@@ -66,6 +66,33 @@ class Link(NamedTuple):
         small = Markup('<span class="small">{}</span>')
         lines = (small.format(shown(line)) for line in self.small if line)
         return Markup("{}{}").format(text, Markup().join(lines))
+
+
+class Name(NamedTuple):
+    """Name of a row, which may be broken after underscores.
+
+    Arguments
+    ---------
+    text : str
+        The name.
+    setting : str
+        Line below it.
+
+    Example
+    -------
+    >>> Name("a_b").html()
+    Markup('a_<wbr>b')
+    """
+
+    text: str
+    setting: str = ""
+
+    def html(self) -> Markup:
+        """Returns the name as HTML."""
+        parts = (Markup("{}").format(part) for part in shown(self.text).split("_"))
+        name = Markup("_<wbr>").join(parts)
+        small = Markup('<span class="small">{}</span>').format(shown(self.setting))
+        return name + (small if self.setting else "")
 
 
 class Notes(NamedTuple):
@@ -143,7 +170,7 @@ def _block(table, lines, tasks, title):
             continue
         row = next(rows)
         first, _, setting = row["upstream"].partition(PART)
-        cells: list[Any] = [Cell(Link(first, small=[setting]), row["upstream"])]
+        cells: list[Any] = [Cell(Name(first, setting), row["upstream"])]
         for (task, metric), text in zip(shown_columns, line[1:], strict=True):
             setup = table.setups.get((numbers[id(row)], task))
             cells.append(_number(setup, metric, text, best.get((task, metric.key))))

@@ -183,13 +183,13 @@ def _policy(scripts, is_live):
 
 
 def _colors() -> str:
-    """Returns the colours of both themes as variables of CSS."""
+    """Returns the colours of both themes as variables of CSS; paper is light."""
     light, dark = (_variables(theme, PALETTE[theme]) for theme in ("light", "dark"))
     return (
         f":root {{{light}}}\n"
-        f"@media (prefers-color-scheme: dark) {{ :root {{{dark}}} }}\n"
+        f"@media screen and (prefers-color-scheme: dark) {{ :root {{{dark}}} }}\n"
         f':root[data-theme="light"] {{{light}}}\n'
-        f':root[data-theme="dark"] {{{dark}}}\n'
+        f'@media screen {{ :root[data-theme="dark"] {{{dark}}} }}\n'
     )
 
 

@@ -94,14 +94,20 @@ def main_metrics(run: Run) -> list[str]:
 
 
 def parts_of(run: Run) -> list[Run]:
-    """Returns the folds that a run is a summary of, or the run itself."""
-    parts = histories.parts_of(run)
-    if parts == [""]:
+    """Returns the folds that a run is a summary of, or the run itself.
+
+    Notes of a fold are those of the run.
+    """
+    names = histories.parts_of(run)
+    if names == [""]:
         return [run]
-    return [
-        Run({**run.results, "folds": None, "folder": str(run.folder / part)})
-        for part in parts
-    ]
+    parts = []
+    for name in names:
+        folder = str(run.folder / name)
+        part = Run({**run.results, "folds": None, "folder": folder}, run.shelf)
+        part.notes = run.notes
+        parts.append(part)
+    return parts
 
 
 def worst(run: Run, most: int) -> Worst | None:

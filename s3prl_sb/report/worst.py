@@ -141,7 +141,7 @@ def _texts(found: Worst, options: Options) -> list[Block]:
                 ]
                 parts.append(Figures(facts))
         if place < options.audio:
-            parts += listened(each.part, row["id"])
+            parts += listened(each.part, row["id"], options)
         value = [_words(found, each)] if each.words else []
         errors = aligned.sentence().partition(":")[0]
         blocks.append(Example(row["id"], [*value, errors], parts))
@@ -171,7 +171,7 @@ def _tables(found: Worst, options: Options) -> list[Block]:
         for each in chosen[:heard]:
             names = [each.row[c] for c in ("id", "id1", "id2", "query", "document")
                      if c in each.row]  # fmt: skip
-            sounds = [block for name in names for block in listened(each.part, name)]
+            sounds = [s for name in names for s in listened(each.part, name, options)]
             blocks.append(Example(" and ".join(names), _facts(each), sounds))
     return blocks
 
@@ -270,6 +270,7 @@ def _timelines(found: Worst, options: Options) -> list[Block]:
             parts = listened(
                 each.part,
                 name,
+                options,
                 within(rows, *window),
                 window,
                 _said(each, kind, window, seconds),

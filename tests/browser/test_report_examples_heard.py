@@ -133,27 +133,18 @@ def test_zooms_with_the_keyboard_alone(open_page, html):
     assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_is_read_on_a_phone_and_without_scripts(open_page, html, theme):
-    opened = open_page(html, viewport=PHONE, color_scheme=theme)
+def test_is_read_on_a_phone_and_without_scripts(open_page, html):
+    opened = open_page(html, viewport=PHONE)
     assert opened.evaluate("document.documentElement.scrollWidth") <= 360
-    plain = open_page(html, viewport=PHONE, java_script_enabled=False)
+    plain = open_page(html, viewport=PHONE, scripts=False)
     text = plain.locator("main").inner_text()
     assert "word39" in text and "<img src=x" in text
     assert plain.locator(".zoom").first.is_hidden()
     assert plain.locator(".bars i.true").first.bounding_box()["width"] > 40
 
 
-def test_what_is_said_to_those_who_do_not_see(open_page, html):
-    opened = open_page(html)
-    tree = opened.locator("main").aria_snapshot()
-    assert "3 errors in" in tree or "2 errors in" in tree
-    assert re.search(r"img \"Spectrogram of talk: 4.0 s, 0 to 8 kHz\"", tree)
-    assert "timeline of talk" in tree
-
-
-def test_colours_of_errors_can_be_read(open_page, html):
-    """Contrast of at least 4.5 with what is behind, in both themes."""
+def test_errors_are_said_and_their_colours_can_be_read(open_page, html):
+    """In words; with a contrast of at least 4.5 to what is behind, in both themes."""
     script = """() => {
       const back = (e) => getComputedStyle(e).backgroundColor;
       const behind = (e) => (e && back(e) === 'rgba(0, 0, 0, 0)'
@@ -162,8 +153,13 @@ def test_colours_of_errors_can_be_read(open_page, html):
       return [...document.querySelectorAll(what)]
         .map((e) => [getComputedStyle(e).color, behind(e)]);
     }"""
+    opened = open_page(html)
+    tree = opened.locator("main").aria_snapshot()
+    assert "3 errors in" in tree or "2 errors in" in tree
+    assert re.search(r"img \"Spectrogram of talk: 4.0 s, 0 to 8 kHz\"", tree)
+    assert "timeline of talk" in tree
     for theme in ("light", "dark"):
-        opened = open_page(html, color_scheme=theme)
+        opened.emulate_media(color_scheme=theme)
         pairs = {tuple(pair) for pair in opened.evaluate(script)}
         assert len(pairs) >= 4
         assert min(contrast(*pair) for pair in pairs) >= 4.5, pairs

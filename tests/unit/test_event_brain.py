@@ -159,6 +159,11 @@ def test_files(make, tmp_path):
     assert labels["cat"]["onset_true"] == "2" and labels["cat"]["onset_found"] == "1"
     reference = (tmp_path / "ref.tsv").read_text().splitlines()
     assert reference[1] == "a.wav\t1.000\t1.300\tcat" and len(reference) == 4
+    with open(tmp_path / "psd_roc.csv", newline="") as file:
+        points = [[float(x) for x in row[1:]] for row in list(csv.reader(file))[1:]]
+    widths = np.diff([x for x, _ in points] + [100.0]) / 100  # of stairs
+    area = np.dot(widths, [y for _, y in points])
+    assert area == pytest.approx(brain.tested["psds1"], abs=1e-5) and area > 0
     names = {path.name for path in (tmp_path / "timelines").iterdir()}
     assert names == {"a.png", "b.png"} and (tmp_path / "labels.png").exists()
 

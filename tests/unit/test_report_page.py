@@ -72,7 +72,7 @@ def test_tasks_are_in_the_order_of_the_table(tmp_path):
         row["cells"] = dict(reversed(row["cells"].items()))
     (tmp_path / "bench" / "table.json").write_text(json.dumps(table))
     found = made(tmp_path / "bench").html
-    names = re.findall('<h3 id="task-[^"]*" data-task="([^"]*)"', found)
+    names = re.findall('<div class="of-task" data-task="([^"]*)"', found)
     assert len(names) > 1 and names == [t for t in table["tasks"] if t in names]
 
 
