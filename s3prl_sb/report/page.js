@@ -249,6 +249,10 @@
     printing = true;
     await redraw();
     await Promise.all(all("figure.chart").filter(isShown).map(draw));
+    await Promise.all(all("main img").filter(isShown).map((image) => {
+      image.loading = "eager"; // those that were never in view
+      return image.decode().catch(() => {});
+    }));
     print();
   };
   addEventListener("beforeprint", () => {

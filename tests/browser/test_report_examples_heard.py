@@ -143,6 +143,20 @@ def test_is_read_on_a_phone_and_without_scripts(open_page, html):
     assert plain.locator(".bars i.true").first.bounding_box()["width"] > 40
 
 
+def test_pictures_that_were_never_in_view_are_on_paper(open_page):
+    more = blocks.Group("More", [blocks.Prose("x " * 90_000), track("last")])
+    made = page.render([page.part(blocks.Section("A", "a", [more]))])
+    opened = open_page(made)
+    opened.evaluate("document.querySelector('main details').open = true")
+    opened.evaluate("window.print = () => { window.printed = true }")
+    picture = opened.locator("main img")
+    assert picture.evaluate("image => image.loading") == "lazy"
+    opened.click("#print")
+    opened.wait_for_function("window.printed")
+    assert picture.evaluate("image => image.complete && image.naturalWidth > 0")
+    assert picture.evaluate("image => image.loading") == "eager"
+
+
 def test_errors_are_said_and_their_colours_can_be_read(open_page, html):
     """In words; with a contrast of at least 4.5 to what is behind, in both themes."""
     script = """() => {
