@@ -59,7 +59,8 @@ class Tracker(TrainLogger):
     One of several processes has it, and no other one: its methods wait for nobody,
     unlike those that SpeechBrain's ``main_process_only`` decorates.
 
-    A subclass has :meth:`start` and :meth:`send`; its library has ``Image`` and ``Audio``.
+    A subclass has :meth:`start` and :meth:`send`. Its library has ``Image`` and
+    ``Audio``.
 
     Arguments
     ---------
