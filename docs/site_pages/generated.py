@@ -11,7 +11,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import importlib
 import re
 from pathlib import Path
 
@@ -44,14 +43,8 @@ def setup(app):
 
 
 def _prepare(app):
-    """Writes the pages, and imports the package for all processes that Sphinx forks.
-
-    It forks one for every ten pages, and each would import torch again.
-    """
-    root = Path(app.srcdir)
-    write(root)
-    for name in modules(root):
-        importlib.import_module(name)
+    """Writes the pages."""
+    write(Path(app.srcdir))
 
 
 def _add_contents(app, page, source):

@@ -15,7 +15,7 @@ from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.distributed import share
 from s3prl_sb.brains.timeline_plot import timeline
 from s3prl_sb.dataio import conditions
-from s3prl_sb.dataio.rttm import write_rttm, write_uem
+from s3prl_sb.dataio.rttm import speaker_last, write_rttm, write_uem
 from s3prl_sb.dataio.speaker_activity import (
     PROBABILITIES,
     UNKNOWN,
@@ -290,8 +290,8 @@ def errors_of(records, hypotheses, collar=0.0):
     0.25
     """
     return corpus_errors(
-        {name: _speaker_last(segments) for name, segments in hypotheses.items()},
-        {name: _speaker_last(record["segments"]) for name, record in records.items()},
+        {name: speaker_last(segments) for name, segments in hypotheses.items()},
+        {name: speaker_last(record["segments"]) for name, record in records.items()},
         {name: scored(record) for name, record in records.items()},
         collar=collar,
     )
@@ -327,8 +327,3 @@ def scored(record):
     if record["regions"] is None:
         return [(0.0, record["duration"])]
     return [tuple(region) for region in record["regions"]]
-
-
-def _speaker_last(segments):
-    """Converts (speaker, start, stop) to the metric's (start, stop, speaker)."""
-    return [(start, stop, speaker) for speaker, start, stop in segments]

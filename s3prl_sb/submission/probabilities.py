@@ -4,7 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from s3prl_sb.dataio.rttm import read_rttm, read_uem
+from s3prl_sb.dataio.rttm import read_rttm, read_uem, speaker_last
 from s3prl_sb.dataio.speaker_activity import PROBABILITIES, decide, segments
 from s3prl_sb.metrics.diarization import corpus_errors
 from s3prl_sb.runs.results import RESULTS
@@ -90,12 +90,8 @@ class Probabilities(Predictions):
         true = read_rttm(run / "ref.rttm")
         regions = read_uem(run / "ref.uem")
         errors = corpus_errors(
-            {name: _speaker_last(predicted[name]) for name in predicted},
-            {name: _speaker_last(true.get(name, [])) for name in predicted},
+            {name: speaker_last(predicted[name]) for name in predicted},
+            {name: speaker_last(true.get(name, [])) for name in predicted},
             regions,
         )
         return {"der": errors.rate}
-
-
-def _speaker_last(segments):
-    return [(start, stop, speaker) for speaker, start, stop in segments]

@@ -323,7 +323,7 @@ def test_code_in_the_words_of_a_verb_is_code(pages):
 
 
 def test_the_examples_of_the_site_run():
-    for name in ("documents", "generated"):
+    for name in ("documents", "once"):
         module = importlib.import_module(f"site_pages.{name}")
         assert not doctest.testmod(module).failed
 
