@@ -202,13 +202,13 @@ def _kill_at(point, call, how):
 
 
 class Launcher:
-    """Starts recipes through the fork server."""
+    """Starts recipes through the fork server, that of a checkout."""
 
-    def __init__(self, log):
+    def __init__(self, log, root=REPOSITORY):
         self.log = log
         self.server = subprocess.Popen(
-            [sys.executable, __file__],
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            [sys.executable, Path(root, "tests/integration/fork_server.py")],
+            env={**os.environ, "PYTHONPATH": str(root)},
             text=True,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

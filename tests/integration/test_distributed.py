@@ -138,7 +138,6 @@ def test_two_processes_fine_tune_as_one_does(corpus, launcher, tmp_path):
     "point, how, call",
     [
         ("os.replace", "before", 5),  # in preparation or extraction
-        ("s3prl_sb.brains.base.SSLBrain.fit_batch", "after", 8),
         ("torch.save", "half", 7),
     ],
 )
