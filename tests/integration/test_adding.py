@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from fork_server import Launcher
+from fork_server import Launcher, Server
 from shell import environment, kill
 
 from s3prl_sb.cli import main
@@ -67,11 +67,11 @@ def copied(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def launcher_there(copied, tmp_path_factory):
+def server(copied):
     """Runs programs of the copy without waiting for imports."""
-    launcher = Launcher(tmp_path_factory.mktemp("launcher") / "log.txt", copied)
-    yield launcher
-    launcher.close()
+    server = Server(copied)
+    yield server
+    server.close()
 
 
 @pytest.fixture
@@ -89,11 +89,13 @@ def promised(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pull_request(kind, checkout, launcher_there, tmp_path):
+def test_pull_request(kind, checkout, server, tmp_path):
     """Its commands pass, and change no file beyond the promised ones."""
     [commands] = [b for b in BLOCKS if b.startswith(f"s3prl-sb new {kind} my_{kind}\n")]
-    variables = environment(tmp_path, checkout)
-    output = run(commands, checkout, variables, launcher_there)
+    launcher = Launcher(tmp_path / "log.txt", server)
+    variables = {**environment(tmp_path, checkout), **server.variables}
+    output = run(commands, checkout, variables, launcher)
+    launcher.close()
     assert "skipped" not in output or kind == "corpus"  # its toy needs an extra
     changes = git("status", "--porcelain", "--untracked-files=all", folder=checkout)
     assert set(changes) == {f"?? {name}" for name in promised(kind)}
