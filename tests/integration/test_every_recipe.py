@@ -153,7 +153,7 @@ def test_what_a_run_leaves(name, finished):
     if results(finished(name))["total_steps"]:
         expected.add("train_log.txt")
     assert {*expected, "log.txt", "env.log"} <= left
-    assert any(file.endswith(".png") for file in left)
+    assert any(file.endswith(".png") for file in left) == (name in kinds())
     assert not [file for file in left if file.startswith(".")]
 
 
