@@ -8,6 +8,7 @@ kind share is in ``test_every_kind.py``, or below where it needs a finished run.
 import functools
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy
@@ -243,8 +244,13 @@ def test_predict_as_json_and_files(name, finished, on_tables, tmp_path, capsys):
         assert (output / others[name]).read_text() == text
 
 
+@pytest.fixture
+def without_plots(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+
+
 @every_recipe
-def test_score_of_a_corpus(name, finished, tmp_path, capsys):
+def test_score_of_a_corpus(name, finished, without_plots, tmp_path, capsys):
     """The recipe finds the test set; what the model does not know is an error."""
     given = small(name).corpus(tmp_path / "corpus")
     given.setdefault("data_folder", tmp_path / "corpus")
