@@ -26,6 +26,13 @@ def pytest_configure(config):
     """Makes tests independent of how they were started."""
     started_processes.restore_default_signals()
     started_processes.adopt_orphans()
+    if getattr(config.option, "numprocesses", None):  # workers share a fork server
+        sys.path.append(str(HERE / "integration"))
+        from fork_server import Server
+
+        server = Server()
+        config.add_cleanup(server.close)
+        os.environ.update(server.variables)
     # No test cuts the power, and what a killed process has written is there without.
     os.fsync = lambda descriptor: None
     gc.disable()

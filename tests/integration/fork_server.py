@@ -2,14 +2,18 @@
 
 Executed as a script this file is a fork server: it imports the heavy packages
 once, and then starts each recipe in a process (and process group) of its own.
+One server is enough for all processes of tests: $S3PRL_SB_FORK_SERVER names it.
 """
 
 import atexit
+import contextlib
 import gc
 import importlib
 import json
 import os
 import pkgutil
+import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +23,8 @@ import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+#: The checkout and the address of a server that runs, with a colon between them.
+VARIABLE = "S3PRL_SB_FORK_SERVER"
 #: Rooms of which a recipe may import any module.
 ROOMS = ("brains", "corpora", "dataio", "lobes.heads", "objectives", "startup")
 #: What they import only when they need it.
@@ -43,9 +49,31 @@ HEAVY = (
 )
 
 
-def serve():
-    """Starts and awaits the recipes that lines of JSON on stdin ask for."""
-    answers = os.fdopen(os.dup(1), "w")
+def main(address):
+    """Gives each process that connects a server of its own, until stdin is closed."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(address)
+    listener.listen()
+    prepared = False
+    while True:
+        if sys.stdin in select.select([listener, sys.stdin], [], [])[0]:
+            break
+        if not prepared:  # as soon as there is somebody who needs it
+            prepare()
+            prepared = True
+        connection, _ = listener.accept()
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        if not os.fork():
+            listener.close()
+            serve(connection)
+            os._exit(0)
+        connection.close()
+
+
+def prepare():
+    """Imports what recipes import."""
     for module in (*HEAVY, *modules()):
         try:
             importlib.import_module(module)
@@ -56,9 +84,14 @@ def serve():
     os.fsync = lambda descriptor: None
     gc.collect()
     gc.freeze()  # a recipe does not go through what is imported here
-    print('"ready"', file=answers, flush=True)
+
+
+def serve(connection):
+    """Starts and awaits the recipes that lines of JSON ask for."""
+    answers = connection.makefile("w")
+    print(json.dumps(dict(os.environ)), file=answers, flush=True)
     running = set()
-    for line in sys.stdin:
+    for line in connection.makefile():
         order = json.loads(line)
         if "wait" in order:
             answer = _await(order["wait"])
@@ -120,6 +153,7 @@ def _become_recipe(order):
         os.dup2(log.fileno(), 2)
     code = 1
     try:
+        os.chdir(order["folder"])
         os.environ.update(order["environment"])
         if not order["plots"]:  # as if matplotlib were not installed
             sys.modules["matplotlib.figure"] = None
@@ -204,27 +238,57 @@ def _kill_at(point, call, how):
     setattr(owner, name, counting)
 
 
-class Launcher:
-    """Starts recipes through the fork server."""
+class Server:
+    """A fork server; it imports nothing before the first :class:`Launcher`."""
 
-    def __init__(self, log):
-        self.log = log
-        self.server = subprocess.Popen(
-            [sys.executable, __file__],
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-            text=True,
+    def __init__(self, root=REPOSITORY):
+        self.folder = tempfile.mkdtemp(prefix="fork")  # short: addresses are
+        self.address = f"{self.folder}/socket"
+        self.process = subprocess.Popen(
+            [sys.executable, f"{root}/tests/integration/fork_server.py", self.address],
+            env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=open(log, "ab"),
         )
-        self._answer()
+        self.variables = {VARIABLE: f"{root}:{self.address}"}
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(60)
+        shutil.rmtree(self.folder)
+
+
+class Launcher:
+    """Starts recipes through the fork server of a checkout.
+
+    ``server`` is used instead of one that the environment names for this checkout.
+    """
+
+    def __init__(self, log, server=None):
+        self.log, self.server = log, None
+        root, _, address = os.environ.get(VARIABLE, "").rpartition(":")
+        if server is not None:
+            address = server.address
+        elif root != str(REPOSITORY):
+            self.server = Server()
+            address = self.server.address
+        self.connection = socket.socket(socket.AF_UNIX)
+        for _ in range(600):  # until it listens
+            with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+                self.connection.connect(address)
+                break
+            time.sleep(0.05)
+        self.lines = self.connection.makefile("rw")
+        theirs = self._answer()
+        ours = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        self.environment = {k: v for k, v in ours.items() if theirs.get(k) != v}
+        self.folder = os.getcwd()
 
     def _ask(self, **order):
-        print(json.dumps(order), file=self.server.stdin, flush=True)
+        print(json.dumps(order), file=self.lines, flush=True)
         return self._answer()
 
     def _answer(self):
-        line = self.server.stdout.readline()
+        line = self.lines.readline()
         assert line, self.log.read_text(errors="replace")[-4000:]
         return json.loads(line)
 
@@ -245,7 +309,8 @@ class Launcher:
             prelude=prelude,
             plots=plots,
             hook=hook,
-            environment=environment,
+            folder=self.folder,
+            environment={**self.environment, **environment},
         )
 
     def run(self, argv, kill_after=None, **order):
@@ -326,8 +391,10 @@ class Launcher:
         return code
 
     def close(self):
-        self.server.stdin.close()
-        self.server.wait(60)
+        self.lines.close()
+        self.connection.close()
+        if self.server:
+            self.server.close()
 
 
 class Program:
@@ -343,4 +410,4 @@ class Program:
 
 
 if __name__ == "__main__":
-    serve()
+    main(sys.argv[1])
