@@ -26,6 +26,11 @@ def pytest_configure(config):
     """Makes tests independent of how they were started."""
     started_processes.restore_default_signals()
     started_processes.adopt_orphans()
+    # pytest adds and removes its handlers at each logger that keeps its records to
+    # itself, six times per test, and torch has 40 of them.
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.split(".")[0] == "torch" and isinstance(logger, logging.Logger):
+            logger.propagate = True
     # No test cuts the power, and what a killed process has written is there without.
     os.fsync = lambda descriptor: None
     gc.disable()
@@ -83,7 +88,9 @@ def nothing_keeps_running():
 @pytest.fixture(autouse=True)
 def one_thread_and_a_seed():
     """Tests do not depend on each other's random numbers."""
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # torch.manual_seed costs a millisecond
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(0)
 
 
 @pytest.fixture(autouse=True)
