@@ -33,7 +33,21 @@ def pytest_configure(config):
             logger.propagate = True
     # No test cuts the power, and what a killed process has written is there without.
     os.fsync = lambda descriptor: None
+    share_rewriting(config)
     gc.disable()
+
+
+def share_rewriting(config):
+    """Makes each worker begin with other files: what it compiles, the others read.
+
+    pytest rewrites the assertions of a file when it is imported for the first time.
+    The order of the tests remains, see :func:`pytest_collection_modifyitems`.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if worker and config.args == config.getini("testpaths"):
+        workers = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        files = sorted(map(str, HERE.glob("*/test_*.py")))
+        config.args = [*files[int(worker.removeprefix("gw")) :: workers], *config.args]
 
 
 def pytest_collection_finish():
@@ -70,7 +84,13 @@ def pytest_collection_modifyitems(items):
             if starts_programs(getattr(item, "function", item.runtest)):
                 item.add_marker("slow")
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=lambda item: HERE / "integration" not in item.path.parents)
+        items.sort(key=_place)
+
+
+def _place(item):
+    """Returns what the files are sorted by: those of long tests first, Examples last."""
+    folder = item.path.parent
+    return folder != HERE / "integration", HERE not in folder.parents, item.path
 
 
 def pytest_unconfigure(config):
