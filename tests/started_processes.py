@@ -107,6 +107,12 @@ class Fork:
             sys.stderr.flush()
             os._exit(status)
 
+    def read(self):
+        """Waits for its end; returns what it has printed, and the exit code."""
+        with self.stdout:
+            printed = self.stdout.read()
+        return printed, os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
     def kill(self):
         """Sends SIGKILL; returns the exit code."""
         os.kill(self.pid, signal.SIGKILL)
