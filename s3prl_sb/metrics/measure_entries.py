@@ -43,7 +43,7 @@ class Entry(NamedTuple):
         Arguments
         ---------
         shared : dict, optional
-            What metrics of the same arrays share, at first empty.
+            Preparations that metrics of the same arrays share, at first empty.
 
         Returns
         -------

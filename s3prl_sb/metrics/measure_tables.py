@@ -105,7 +105,9 @@ def write_array(array: Array) -> Any:
     if (np.abs(array) < 2**53).all() and _is_whole(array):
         return array.astype(int).tolist()
     if np.isnan(array).any():
-        return np.where(np.isnan(array), None, array).tolist()
+        values = array.astype(object)
+        values[np.isnan(array)] = None
+        return values.tolist()
     return array.tolist()
 
 

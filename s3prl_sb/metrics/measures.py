@@ -203,6 +203,17 @@ class Measures:
         """
         return float(drawing.values([self.entry(name)], self)[0])
 
+    def values(self) -> dict[str, float]:
+        """Returns all metrics of all items, in less time than one by one.
+
+        Returns
+        -------
+        dict of str to float
+            NaN where one is not defined.
+        """
+        numbers = drawing.values(list(self.entries.values()), self)
+        return dict(zip(self.names, numbers.tolist()))
+
     def by_item(self, name: str) -> ByItem | None:
         """Returns a metric of each item alone.
 

@@ -146,7 +146,7 @@ class Scenes:
         Arguments
         ---------
         limits : Criteria
-            Which detections and events count.
+            Criteria of the detections and events that count.
         costs : list of numpy.ndarray
             [labels, columns] for each label, weights of a cross-trigger of the others
             in columns of their own.

@@ -94,7 +94,7 @@ def counts_of(
         "durations": np.array([float(durations[name]) for name in scenes.names]),
         "shift": np.zeros(len(scenes.names)),
     }
-    costs = {"alpha_ct": alpha_ct, "alpha_st": alpha_st, "e_max": e_max}
+    costs: dict[str, Any] = {"alpha_ct": alpha_ct, "alpha_st": alpha_st, "e_max": e_max}
     ones = np.ones((len(scenes.names), 1))
     kept = float(detection_score(**entry, **costs).of(ones)[0])
     entry["shift"] += score_of(scenes, changes, **costs).value - kept

@@ -742,7 +742,7 @@ def test_metrics_of_the_same_labels_sort_them_once(cases, monkeypatch):
 
 
 def test_places_order_as_scores(cases):
-    """Of targets and others; these are not distinguished between two targets."""
+    """Others are not distinguished between two targets."""
     arrays, _ = cases["auc"]
     scores, targets = arrays["scores"], arrays["targets"]
     ranks = places(scores, targets)

@@ -103,7 +103,7 @@ def test_threshold_holds_for_single_precision():
 
 @pytest.mark.parametrize("most", [10**6, 40])
 def test_counts_have_the_maximum(search, most):
-    """Of all queries always; of some, if there are counts of every threshold."""
+    """That of all queries always; that of some, with counts of every threshold."""
     scores, true = search
     counts = detection_counts(scores, true, 0.5, most)
     queries, points = counts["hits"].shape
