@@ -397,4 +397,5 @@ def _sources(results):
     source = (results.get("upstream_model") or {}).get("source")
     found = source.values() if isinstance(source, dict) else [source]
     flat = (each if isinstance(each, list) else [each] for each in found)
-    return [str(each) for several in flat for each in several if each]
+    named = (str(each) for several in flat for each in several if each)
+    return [each.partition("#sha256=")[0] for each in named]
