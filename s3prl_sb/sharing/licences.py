@@ -19,6 +19,7 @@ from s3prl_sb.lobes.cards.catalogue import NOT_STATED, about, is_free, is_restri
 from s3prl_sb.lobes.cards.finding import names
 from s3prl_sb.lobes.cards.fusing import parts_of
 from s3prl_sb.lobes.cards.loading import card
+from s3prl_sb.sharing.markdown import plain as in_markdown
 
 #: Licences that the hub knows, by their names there.
 KNOWN = (
@@ -154,6 +155,24 @@ def decided(
             f"{theirs}. Leave it out."
         )
     return _entry(licence or theirs)
+
+
+def licence_of_model(licence: dict[str, str]) -> str:
+    """Returns a sentence about the licence of a model.
+
+    Arguments
+    ---------
+    licence : dict
+        See :func:`decided`.
+
+    Returns
+    -------
+    str
+    """
+    stated = licence.get("license_name") or licence.get("license")
+    if not stated:
+        return "The licence of this model is not stated."
+    return f"Licence of this model: {in_markdown(stated)}."
 
 
 def _entry(licence):

@@ -12,7 +12,7 @@ import re
 from typing import Any, NamedTuple
 
 from s3prl_sb.errors import UserError, printable
-from s3prl_sb.sharing.licences import NO_WEIGHTS, Terms
+from s3prl_sb.sharing.licences import NO_WEIGHTS, Terms, licence_of_model
 from s3prl_sb.sharing.markdown import code, plain, slug
 from s3prl_sb.storage.yaml_texts import yaml_of
 from s3prl_sb.terminal import columns, quantities
@@ -347,24 +347,6 @@ def _licence(export):
     return f"{text}\n\n{licence_of_model(export.licence)}"
 
 
-def licence_of_model(licence: dict[str, str]) -> str:
-    """Returns a sentence about the licence of a model.
-
-    Arguments
-    ---------
-    licence : dict
-        See :func:`~s3prl_sb.sharing.licences.decided`.
-
-    Returns
-    -------
-    str
-    """
-    stated = licence.get("license_name") or licence.get("license")
-    if not stated:
-        return "The licence of this model is not stated."
-    return f"Licence of this model: {plain(stated)}."
-
-
 def _metrics(results):
     """Yields the name, the value and the interval of each finite metric."""
     intervals = (results.get("intervals") or {}).get("metrics") or {}
@@ -397,4 +379,5 @@ def _sources(results):
     source = (results.get("upstream_model") or {}).get("source")
     found = source.values() if isinstance(source, dict) else [source]
     flat = (each if isinstance(each, list) else [each] for each in found)
-    return [str(each) for several in flat for each in several if each]
+    named = (str(each) for several in flat for each in several if each)
+    return [each.partition("#sha256=")[0] for each in named]

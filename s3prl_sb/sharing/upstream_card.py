@@ -7,14 +7,13 @@ Authors
 import math
 from typing import Any, NamedTuple
 
-from s3prl_sb.sharing.licences import NO_WEIGHTS, Terms
+from s3prl_sb.sharing.licences import NO_WEIGHTS, Terms, licence_of_model
 from s3prl_sb.sharing.markdown import code, plain, slug
 from s3prl_sb.sharing.model_card import (
     BEGIN,
     CITATION,
     END,
     LIBRARY,
-    licence_of_model,
     merged,
     settings,
 )

@@ -24,7 +24,8 @@ from s3prl_sb.lobes.upstreams.apc import Apc
 from s3prl_sb.sharing import push
 from s3prl_sb.sharing.licences import LicenceError
 from s3prl_sb.sharing.private import PrivateError
-from s3prl_sb.sharing.pushing import PushError
+from s3prl_sb.sharing.pushing import PushError, named, prepared, send
+from s3prl_sb.storage.repositories import HubError
 from s3prl_sb.storage.tensor_files import write_safetensors
 
 OBJECTIVE = "s3prl_sb.objectives.apc.AutoregressivePrediction"
@@ -195,6 +196,28 @@ def test_the_recipe_says_what_it_was_made_from(tmp_path):
     text = save_card(Brain, {"steps": 3}).read_text()
     assert "init: runs (a local checkpoint)" in text and "geheim" not in text
     assert "teacher: hubert_base" in text
+
+
+def test_a_training_that_goes_on(pretrained, hub):  # noqa: F811
+    """Its next validation replaces the weights while they are on their way."""
+    here = last(load(str(pretrained)))
+    with prepared(pretrained, "anna/mine") as upload:
+        for path in pretrained.iterdir():
+            path.unlink()
+        send(upload, named("anna/mine"))
+    assert torch.equal(last(load("anna/mine")), here)
+
+
+def test_an_interrupted_push_is_resumed(pretrained, hub, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    hub.faults += [("POST", "/commit/", 403)]
+    with pytest.raises(HubError, match="may not write"):
+        push(pretrained, "anna/mine")
+    assert list(pushed(hub)) == [".gitattributes"] and len(hub.blobs) == 2
+    before = hub.count("PUT", "^/lfs/")
+    hub.faults += [("POST", "/commit/", 503)]
+    push(pretrained, "anna/mine")
+    assert hub.count("PUT", "^/lfs/") == before and load("anna/mine")
 
 
 # ------------------------------------------------------------------ private facts

@@ -20,6 +20,7 @@ from s3prl_sb.inference import ExportError, export
 from s3prl_sb.inference import load as load_model
 from s3prl_sb.lobes.cards import continuing, initializing
 from s3prl_sb.lobes.cards.finding import UnknownUpstream
+from s3prl_sb.lobes.cards.hub import entries
 from s3prl_sb.lobes.cards.places import NoUpstream
 from s3prl_sb.lobes.cards.sources import open_source
 from s3prl_sb.lobes.checkpoints.fetch import FetchError, fetch
@@ -101,6 +102,14 @@ def test_only_what_is_needed_is_downloaded(pretrained, hub):  # noqa: F811
     load("anna/mine")
     assert hub.count("GET", WEIGHTS) == 1  # without the weights of the objective
     assert fetch(node["source"]).read_bytes() == weights.read_bytes()
+    # A file of any repository is a checkpoint, too.
+    here = last(load(str(pretrained)))
+    for source in (node["source"], f"hf://anna/mine/{weights.name}"):
+        assert torch.equal(last(load(source)), here)
+        assert title(source) == weights.stem
+    for source in ("hf://anna/mine", "hf://anna/mine/", "hf://anna/nothing/a.pt"):
+        with pytest.raises(UserError, match="anna"):
+            load(source)
 
 
 def test_a_commit_in_the_cache_needs_no_hub(pretrained, hub):  # noqa: F811
@@ -140,6 +149,9 @@ def test_wherever_an_upstream_is_named(pretrained, hub, tmp_path, capsys):  # no
     assert features.shape[-1] == 8
     (tmp_path / "both.yaml").write_text("fusion: [anna/mine, mel]")
     assert sorted(load(str(tmp_path / "both.yaml")).network) == ["mel", "mine"]
+    model = entries()["upstream"]("anna/mine", freeze=True)
+    states = model([torch.zeros(4000)])["hidden_states"]
+    assert states[0].shape[-1] == 8
     both = load("anna/mine+mel")
     assert sorted(both.network) == ["mel", "mine"]
     network = Apc(config={"hidden_size": 8}, seed=9)

@@ -82,7 +82,7 @@ def title(name) -> str:
     if (place := named(str(name))) is not None:
         return title_of(place)
     if (checkpoint := without_card(name)) is not None:
-        return WEIGHTS.sub("", Path(checkpoint).name)
+        return WEIGHTS.sub("", Path(checkpoint.partition("#sha256=")[0]).name)
     name = card_of(str(name))
     if name.endswith((".yaml", ".yml")):
         path = Path(name)

@@ -15,9 +15,8 @@ import re
 from pathlib import Path
 
 from s3prl_sb.errors import UserError
-from s3prl_sb.storage import checksums, hub, repositories
+from s3prl_sb.storage import repositories
 from s3prl_sb.storage.repositories import Repository
-from s3prl_sb.storage.snapshots import listed_files
 
 CARD = "card.yaml"
 #: Settings of an export, see :mod:`s3prl_sb.inference.published`.
@@ -130,6 +129,9 @@ def downloaded_card(place: Repository) -> Path | None:
     s3prl_sb.storage.checksums.DamagedFile
         If one of these files is damaged.
     """
+    from s3prl_sb.storage import checksums  # names of cards need no downloads
+    from s3prl_sb.storage.snapshots import listed_files
+
     folder = listed_files(place, [CARD, EXPORT], _is_read)
     names = (folder and checksums.listed(folder)) or {}
     if folder is not None and CARD in names:
@@ -186,10 +188,13 @@ def address_of(folder: Path, name: str) -> str | None:
     True
     """
     place = repositories.snapshot_of(folder)
-    digest = (place and checksums.listed(folder) or {}).get(name)
-    if place is None or digest is None:
+    if place is None:
         return None
-    return f"{repositories.file_address(place, name)}#sha256={digest}"
+    from s3prl_sb.storage import checksums
+
+    digest = (checksums.listed(folder) or {}).get(name)
+    address = repositories.file_address(place, name)
+    return f"{address}#sha256={digest}" if digest else None
 
 
 def beside(source: str, name: str) -> Path | None:
@@ -213,7 +218,12 @@ def beside(source: str, name: str) -> Path | None:
     True
     """
     on_hub = repositories.file_of(source.partition("#sha256=")[0])
-    folder = hub.download(on_hub[0], [name]) if on_hub else Path(source).parent
+    if on_hub:
+        from s3prl_sb.storage import hub
+
+        folder = hub.download(on_hub[0], [name])
+    else:
+        folder = Path(source).parent
     path = folder / name
     return path if path.is_file() else None
 
