@@ -126,9 +126,8 @@ class EventBrain(MultiLabelFrameBrain):
         smoothed = self._smoothed(median)
         self.found = self._decoded(smoothed)
         stats = self._measures(self.found, KINDS)
-        self.detection = {n: self._psds(smoothed, SCENARIOS[n]) for n in self.scenarios}
-        for name, score in self.detection.items():
-            stats[name] = score.value if score.by_label else 0.0
+        for name in self.scenarios:
+            stats[name] = self._psds(smoothed, SCENARIOS[name])
         return {**stats, **dict(zip(DECODING, self.decoding))}
 
     def _chosen(self):
@@ -181,7 +180,8 @@ class EventBrain(MultiLabelFrameBrain):
         )
 
     def _psds(self, smoothed, scenario):
-        return psds(*self._frames(smoothed), **scenario)
+        score = psds(*self._frames(smoothed), **scenario)
+        return score.value if score.by_label else 0.0
 
     def _frames(self, smoothed):
         """Returns the first arguments of psds."""
@@ -239,7 +239,11 @@ class EventBrain(MultiLabelFrameBrain):
     def _curves(self):
         """Yields points of the curves that PSDS are the areas of: the scenario, false
         positives an hour, and the share of events that are found."""
-        for name, score in self.detection.items():
+        smoothed = self._smoothed(self.decoding[1])
+        times = self.seconds, self.frame_seconds
+        for name in self.scenarios:
+            scenario = SCENARIOS[name]
+            score = psds(smoothed, self.events, *times, self.labels, **scenario)
             number = len(score.false_positives)
             places = np.linspace(0, number - 1, min(number, POINTS)).round().astype(int)
             for place in places:

@@ -23,8 +23,9 @@ from s3prl_sb.runs.table import table as results_table
 INTERVALS = (
     "In brackets: the 95 % interval of the number, by bootstrap over what was tested "
     "(utterances; speakers of ASV and SID; recordings of SD). It does not hold what "
-    "another training would change. Published numbers come without one."
+    "another training would change."
 )
+UNKNOWN = "Published numbers come without an interval, and without their spread."
 HOW = (
     "A heading sorts by its column. A number leads to its runs, with their settings, "
     "curves and costs. Bold: the best of its column."
@@ -137,21 +138,28 @@ def of_benchmark(table: Table, name: str = "", published: bool = False) -> Secti
     values = table.values
     found: list[Block] = [Prose(HOW)]
     by_suite = grid.tasks_by_suite(values)
-    for lines, (key, tasks) in zip(
-        grid.blocks(values, published), by_suite.items(), strict=True
-    ):
+    written = grid.blocks(values, published)
+    for lines, (key, tasks) in zip(written, by_suite.items(), strict=True):
         found.append(_block(table, lines, tasks, suite(key).title))
     has_interval = any(
         score.interval for s in table.setups.values() for score in s.scores
     )
     lines = notes.of_table(values, published)
-    found.append(Notes([*lines, *([INTERVALS] if has_interval else [])]))
+    if has_interval:
+        is_any = any(_is_published(line[0]) for rows in written for line in rows[1:])
+        lines = [*lines, INTERVALS, *([UNKNOWN] if is_any else [])]
+    found.append(Notes(lines))
     for title, lines in layout.sections(values):
         rows = [line for line in lines[1:]]
         numeric = range(1, len(lines[0]))
         found.append(Grid(lines[0], rows, title, numeric, sortable=False))
     title = f"Results: {name}" if name else "Results"
     return Section(title, "results", found)
+
+
+def _is_published(name):
+    """Returns whether a row, by its first cell, has published numbers."""
+    return name.startswith("  ") or name.endswith(grid.OTHER)
 
 
 def _block(table, lines, tasks, title):
@@ -164,7 +172,7 @@ def _block(table, lines, tasks, title):
     found, upstream = [], None
     for line in rest:
         is_attached = line[0].startswith("  ")
-        if is_attached or line[0].endswith(grid.OTHER):
+        if _is_published(line[0]):
             of = upstream if is_attached else None
             found.append(Row([line[0].strip(), *line[1:]], is_attached, upstream=of))
             continue

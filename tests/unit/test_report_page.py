@@ -18,6 +18,7 @@ from s3prl_sb.report import (
     details,
     differences,
     making,
+    overview,
     page,
     progress,
     setups,
@@ -97,6 +98,16 @@ def test_intervals_of_one_run_and_of_seeds(tmp_path):
     (setup,) = setups.of_runs(runs)
     assert setup.scores[0].interval == pytest.approx([100 * end for end in both])
     assert setups.interval_of(runs, "loss") is None
+
+
+def test_published_numbers_are_said_to_have_no_interval(tmp_path):
+    table = write_benchmark(tmp_path)
+    assert overview.UNKNOWN in text_of(made(tmp_path).html)
+    for row in table["rows"]:
+        row["published"] = {}
+    (tmp_path / "table.json").write_text(json.dumps(table))
+    found = text_of(made(tmp_path).html)
+    assert overview.UNKNOWN not in found and "95 % interval of the number" in found
 
 
 def test_runs_are_grouped_by_all_but_the_seed(tmp_path):
