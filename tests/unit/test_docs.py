@@ -322,7 +322,7 @@ def test_code_in_the_words_of_a_verb_is_code(pages):
     assert "``hf auth login`` first" in pages["commands/push.rst"]
 
 
-@pytest.mark.parametrize("name", ["documents", "links", "once", "types"])
+@pytest.mark.parametrize("name", ["documents", "links", "markup", "once", "types"])
 def test_the_examples_of_the_site_run(name):
     module = pytest.importorskip(f"site_pages.{name}", reason="no Sphinx")
     done = doctest.testmod(module)
