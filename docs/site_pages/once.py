@@ -64,7 +64,7 @@ def bases(modules):
     Example
     -------
     >>> sorted(bases([logging]))
-    ['builtins', 'string']
+    ['builtins']
     """
     return {
         above.__module__

@@ -240,10 +240,8 @@ class EventBrain(MultiLabelFrameBrain):
         """Yields points of the curves that PSDS are the areas of: the scenario, false
         positives an hour, and the share of events that are found."""
         smoothed = self._smoothed(self.decoding[1])
-        times = self.seconds, self.frame_seconds
         for name in self.scenarios:
-            scenario = SCENARIOS[name]
-            score = psds(smoothed, self.events, *times, self.labels, **scenario)
+            score = psds(*self._frames(smoothed), **SCENARIOS[name])
             number = len(score.false_positives)
             places = np.linspace(0, number - 1, min(number, POINTS)).round().astype(int)
             for place in places:

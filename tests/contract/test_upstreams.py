@@ -18,6 +18,7 @@ import re
 
 import pytest
 import torch
+from tensors import noise
 
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.identity import digest
@@ -89,11 +90,6 @@ def every_module(function):
 
 def every_kind(function):
     return pytest.mark.parametrize("name", KINDS)(function)
-
-
-def noise(samples, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return 0.1 * torch.randn(samples, generator=generator)
 
 
 def lengths(upstream):

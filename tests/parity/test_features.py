@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from tensors import noise
 
 from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.upstreams import load
@@ -34,11 +35,6 @@ def error(result, reference):
     """Largest difference, relative to the largest value."""
     assert result.shape == reference.shape
     return abs(np.asarray(result) - reference).max() / abs(reference).max()
-
-
-def noise(samples, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return 0.1 * torch.randn(samples, generator=generator)
 
 
 # ------------------------------------------------------------------ parity

@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 from safetensors.torch import save_file
+from tensors import close, noise
 
 from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.checkpoints.building import CONVERTED
@@ -87,17 +88,6 @@ CASES = {
     "sew squeeze 3": ("sew", {**TINY, "squeeze_factor": 3}),
     "whisper": ("whisper", WHISPER),
 }
-
-
-def noise(samples, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return 0.1 * torch.randn(samples, generator=generator)
-
-
-def close(result, expected, relative=1e-5):
-    assert result.shape == expected.shape
-    limit = relative * expected.abs().max().item()
-    torch.testing.assert_close(result, expected, rtol=0, atol=limit)
 
 
 def theirs(kind, entries, task="Model"):

@@ -7,6 +7,7 @@ import re
 import pytest
 import torch
 from safetensors.torch import save_file
+from tensors import noise
 
 from s3prl_sb.lobes.checkpoints.building import CONVERTED
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
@@ -27,11 +28,6 @@ WAV2VEC2 = {
     "position_kernel": 16,
     "position_groups": 4,
 }
-
-
-def noise(samples, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return 0.1 * torch.randn(samples, generator=generator)
 
 
 def random(**shapes):

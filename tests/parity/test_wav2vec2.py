@@ -3,14 +3,8 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from transformer_checkpoint_files import (
-    BASE,
-    HF_LAYER,
-    LARGE,
-    error,
-    noise,
-    randomized,
-)
+from tensors import error, noise
+from transformer_checkpoint_files import BASE, HF_LAYER, LARGE, randomized
 
 from s3prl_sb.lobes.networks import encoder, front_end
 from s3prl_sb.lobes.networks.transformer import SpeechTransformer, TransformerConfig
