@@ -12,7 +12,6 @@ import pytest
 import speechbrain as sb
 import torch
 from hyperpyyaml import load_hyperpyyaml
-from tensors import noise
 
 from s3prl_sb.foreign.trust import TrustError
 from s3prl_sb.lobes.cards.conversion import convert
@@ -26,6 +25,10 @@ CONVOLUTIONS = [[16, 10, 5], [16, 8, 4], [16, 4, 4], [16, 2, 2]]
 CONFIG = {"hidden_size": 32, "ffn_size": 64, "num_layers": 3, "num_heads": 4}
 CONFIG["conv_layers"] = CONVOLUTIONS
 LENGTHS = (9000, 16000, 5300)
+
+
+def noise(*shape, seed=0):
+    return 0.1 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def ragged(lengths=LENGTHS):
