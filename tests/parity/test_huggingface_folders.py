@@ -7,7 +7,8 @@ import re
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from test_huggingface import CASES, LARGE, TINY, close, noise, their_states, theirs
+from tensors import close, noise
+from test_huggingface import CASES, LARGE, TINY, their_states, theirs
 
 from s3prl_sb.identity.upstreams import upstream_identity
 from s3prl_sb.lobes.cards.conversion import convert

@@ -6,7 +6,8 @@ import json
 import pytest
 import torch
 from safetensors.torch import save_file
-from test_huggingface import NAMES, close, noise
+from tensors import close, noise
+from test_huggingface import NAMES
 
 from s3prl_sb.lobes.checkpoints import huggingface_architecture
 from s3prl_sb.lobes.checkpoints.huggingface_architecture import architecture
