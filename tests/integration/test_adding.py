@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from fork_server import Launcher, Server
+from launching import Launcher, Server
 from shell import environment, kill
 
 from s3prl_sb.cli import main
