@@ -50,12 +50,13 @@ class Launcher:
     def __init__(self, log, server=None):
         log.touch()
         self.log, self.server = log, None
-        root, _, address = os.environ.get(VARIABLE, "").rpartition(":")
+        self.variables = {VARIABLE: os.environ.get(VARIABLE, "")}
         if server is not None:
-            address = server.address
-        elif root != str(REPOSITORY):
+            self.variables = server.variables
+        elif self.variables[VARIABLE].rpartition(":")[0] != str(REPOSITORY):
             self.server = Server()
-            address = self.server.address
+            self.variables = self.server.variables
+        address = self.variables[VARIABLE].rpartition(":")[2]
         self.connection = socket.socket(socket.AF_UNIX)
         for _ in range(600):  # until it listens
             with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
