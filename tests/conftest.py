@@ -28,7 +28,7 @@ def pytest_configure(config):
     started_processes.adopt_orphans()
     if getattr(config.option, "numprocesses", None):  # workers share a fork server
         sys.path.append(str(HERE / "integration"))
-        from fork_server import Server
+        from launching import Server
 
         server = Server()
         config.add_cleanup(server.close)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fork_server import REPOSITORY
+from launching import REPOSITORY
 
 KS = REPOSITORY / "recipes/SUPERB/KS"
 SID = REPOSITORY / "recipes/SUPERB/SID"

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from fork_server import Launcher, Server
+from launching import Launcher, Server
 from shell import environment, kill
 
 from s3prl_sb.cli import main
@@ -93,7 +93,7 @@ def test_pull_request(kind, checkout, server, tmp_path):
     """Its commands pass, and change no file beyond the promised ones."""
     [commands] = [b for b in BLOCKS if b.startswith(f"s3prl-sb new {kind} my_{kind}\n")]
     launcher = Launcher(tmp_path / "log.txt", server)
-    variables = {**environment(tmp_path, checkout), **server.variables}
+    variables = {**environment(tmp_path, checkout), **launcher.variables}
     output = run(commands, checkout, variables, launcher)
     launcher.close()
     assert "skipped" not in output or kind == "corpus"  # its toy needs an extra
@@ -127,6 +127,6 @@ def test_outside_a_checkout(kind, launcher, tmp_path, monkeypatch, capsys):
     readme = (tmp_path / name / "README.md").read_text().splitlines()
     left = [step for step in steps if step not in readme and "DIR" not in step]
     place = tmp_path if kind == "task" else tmp_path / name
-    variables = environment(tmp_path, ROOT)
+    variables = {**environment(tmp_path, ROOT), **launcher.variables}
     output = run("\n".join(left), place, variables, launcher)
     assert "pytest" not in "".join(left) or re.search(r"\b[1-9]\d* passed", output)
