@@ -88,7 +88,7 @@ def pytest_collection_modifyitems(items):
 
 
 def _place(item):
-    """Returns what the files are sorted by: those of long tests first, Examples last."""
+    """Returns what files are sorted by: those of long tests first, Examples last."""
     folder = item.path.parent
     return folder != HERE / "integration", HERE not in folder.parents, item.path
 
