@@ -135,12 +135,15 @@ def test_zooms_with_the_keyboard_alone(open_page, html):
 
 def test_is_read_on_a_phone_and_without_scripts(open_page, html):
     opened = open_page(html, viewport=PHONE)
-    assert opened.evaluate("document.documentElement.scrollWidth") <= 360
     plain = open_page(html, viewport=PHONE, scripts=False)
-    text = plain.locator("main").inner_text()
-    assert "word39" in text and "<img src=x" in text
-    assert plain.locator(".zoom").first.is_hidden()
-    assert plain.locator(".bars i.true").first.bounding_box()["width"] > 40
+    for theme in ("light", "dark"):
+        for page_ in (opened, plain):
+            page_.emulate_media(color_scheme=theme)
+        assert opened.evaluate("document.documentElement.scrollWidth") <= 360
+        text = plain.locator("main").inner_text()
+        assert "word39" in text and "<img src=x" in text
+        assert plain.locator(".zoom").first.is_hidden()
+        assert plain.locator(".bars i.true").first.bounding_box()["width"] > 40
 
 
 def test_pictures_that_were_never_in_view_are_on_paper(open_page):

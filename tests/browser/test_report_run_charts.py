@@ -8,7 +8,7 @@ import json
 import math
 
 import pytest
-from conftest import PHONE
+from conftest import DESKTOP, PHONE
 
 from s3prl_sb.report import (
     charts,
@@ -97,9 +97,12 @@ def test_charts_of_a_run(open_page, run):
     opened = open_page(of(run, curves, searches, confusions, layer_weights))
     assert drawn(opened) == 7
     assert opened.locator("svg.marks text", has_text=EVIL[:9]).count() > 0  # as text
+    width = "document.documentElement.scrollWidth"
+    assert opened.evaluate(width) <= DESKTOP["width"]
     figure = opened.locator("figure.chart", has_text="Confusion matrix")
     has_tooltips_of_text(figure)
     is_zoomed_by_keyboard(opened, figure)
+    figure.get_by_label("Zoom to").select_option(label="all labels")
     opened.set_viewport_size(PHONE)
     opened.emulate_media(color_scheme="dark")
     opened.wait_for_function(
@@ -108,7 +111,8 @@ def test_charts_of_a_run(open_page, run):
         arg=charts.PALETTE["dark"]["text"],
     )
     assert drawn(opened) == 7
-    assert opened.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert opened.locator("svg.marks text", has_text=EVIL[:9]).count() > 0
+    assert opened.evaluate(width) <= PHONE["width"]
 
 
 def is_zoomed_by_keyboard(opened, figure):
