@@ -284,12 +284,11 @@ def written(folder, weights=None, card="", code=None):
     ],
 )
 def test_facts_of_any_machine(made, words, hub, tmp_path, monkeypatch):  # noqa: F811
-    home = tmp_path / 'Jürgen "J"'
-    home.mkdir()
-    monkeypatch.setenv("HOME", str(home))
+    home = '/home/Jürgen "J"'
+    monkeypatch.setenv("HOME", home)
     monkeypatch.setattr("socket.gethostname", lambda: "lab-7.example.org")
     if "weights" in made:
-        labels = made["weights"]["labels"].replace("HOME", str(home))
+        labels = made["weights"]["labels"].replace("HOME", home)
         made = {"weights": {"labels": labels}}
     folder = written(tmp_path / "pretrained", **made)
     with pytest.raises(PrivateError, match=words):
