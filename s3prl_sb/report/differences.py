@@ -281,9 +281,9 @@ def _cells(pair, one, other, difference) -> list[Any]:
     scale = scale_of(pair.first.runs[0].task, one.name)
     value, low, high = (scale * each for each in difference.interval)
     digits = one.digits
-    ends = f"[{low:+.{digits}f}, {high:+.{digits}f}]"
+    ends = [] if low != low else [f"[{low:+.{digits}f}, {high:+.{digits}f}]"]
     values = [f"{s.mean:.{digits}f} {s.unit}".rstrip() for s in (one, other)]
-    if low <= 0 <= high:
+    if not (low > 0 or high < 0):
         verdict = "not told apart"
     else:
         better = (value > 0) == _is_higher(pair.first, one.name)
@@ -293,7 +293,7 @@ def _cells(pair, one, other, difference) -> list[Any]:
         named(one.name),
         Cell(values[0], one.mean),
         Cell(values[1], other.mean),
-        Cell(Link(f"{value:+.{digits}f}", small=[ends]), value),
+        Cell(Link(f"{value:+.{digits}f}", small=ends), value),
         verdict,
     ]
 
