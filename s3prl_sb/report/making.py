@@ -35,6 +35,7 @@ from s3prl_sb.storage.files import FileError
 FULL = 4_900_000  # bytes of a page without sound
 BASE = 60_000  # of the frame, the style and the script
 MESSAGE = 300  # characters of an error
+FAULTS = 200  # errors that the page names
 FACTS = "Metrics, settings and costs"  # of a run, by which those left out are named
 EMBEDDED = re.compile(r'"data:(?:audio|image)/[^"]*"')
 
@@ -108,27 +109,28 @@ def make(
     Raises
     ------
     FileError
-        If there is no run, and no benchmark either.
+        If there is no run, no benchmark, and no probing of hidden states.
     """
     failed: list[Any] = []
     options = options._replace(folders=tuple(map(str, folders)))
     runs = _without_scores(gather(folders, failed.append))
     tables = setups.read_tables(map(Path, folders), runs, failed.append)
-    if not runs and not tables:
-        if failed:
-            raise failed[0]
-        raise FileError(f"no {RESULTS} under {', '.join(map(str, folders))}")
     inside = {id(r) for t in tables for s in t.setups.values() for r in s.runs}
     loose = setups.of_runs([run for run in runs if id(run) not in inside])
     every = [s for t in tables for s in t.setups.values() if s.runs] + loose
     setups.give_keys(every)
-    parts = [] if status is None else [page.part(Section("Jobs", "jobs", [status]))]
-    parts += _tables(tables, loose, published, failed.append)
+    parts = _tables(tables, loose, published, failed.append)
     parts += _comparisons(every, runs, options, failed.append)
+    if not runs and not parts:
+        first = (failed or [f"no {RESULTS} under {', '.join(map(str, folders))}"])[0]
+        raise first if isinstance(first, Exception) else FileError(first)
+    if status is not None:
+        parts.insert(0, page.part(Section("Jobs", "jobs", [status])))
     room = FULL - BASE - len(page.vega()) - sum(map(_size, parts))
     filled, left_out = _fill(every, options, room, remembered)
-    parts.append(_runs(every, filled))
+    parts += [_runs(every, filled)] if every else []
     faults = [*map(str, failed), *(n for run in runs for n in run.notes)]
+    faults = list(dict.fromkeys(faults))  # several runs may name one file
     if notes := _notes(faults, left_out, folders):
         parts.append(notes)
     html = page.render(
@@ -341,8 +343,17 @@ def _notes(faults, left_out, folders):
         )
     if faults:
         blocks.append(Prose("These files could not be read, or not be shown:"))
-        blocks.append(overview.Notes(list(dict.fromkeys(faults))))
+        faults = list(dict.fromkeys(_cut(fault) for fault in faults))
+        more = [f"… and {len(faults) - FAULTS:,} more."] if faults[FAULTS:] else []
+        blocks.append(overview.Notes([*faults[:FAULTS], *more]))
     return page.part(Section("What is missing", "missing", blocks)) if blocks else None
+
+
+def _cut(fault):
+    """Returns an error without the middle of a very long path or name."""
+    if len(fault) <= 2 * MESSAGE:
+        return fault
+    return f"{fault[:MESSAGE]} […] {fault[-MESSAGE:]}"
 
 
 def _said(left_out):
