@@ -28,6 +28,30 @@ def shown(text: Any) -> str:
     return visible(str(text), keep="\n\t")
 
 
+def brief(text: Any, most: int = 400) -> str:
+    """Returns a text as :func:`shown`, a very long one without its middle.
+
+    Arguments
+    ---------
+    text : object
+        Text, such as a name from outside.
+    most : int
+        Most characters of it.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> brief("abcdef", 4), brief("abcd", 4)
+    ('ab […] ef', 'abcd')
+    """
+    text = str(text)
+    half = most // 2
+    return shown(text if len(text) <= most else f"{text[:half]} […] {text[-half:]}")
+
+
 def slug(text: str) -> str:
     """Returns a text as an anchor: small letters, digits and hyphens.
 

@@ -27,7 +27,7 @@ from s3prl_sb.report.blocks import (
     Section,
     joined,
 )
-from s3prl_sb.report.escaping import shown, slug
+from s3prl_sb.report.escaping import brief, shown, slug
 from s3prl_sb.report.gathered import Run, gather
 from s3prl_sb.runs.results import RESULTS
 from s3prl_sb.storage.files import FileError
@@ -306,12 +306,12 @@ def _runs(every, filled):
         mine = [setup for setup in every if setup.task == task]
         key = f"task-{len(inner)}-{slug(task)[:60]}"
         name = task or "without a task"
-        inner.append((shown(name), key))
+        inner.append((brief(name, 100), key))
         entries = [details.Entry(s, _of_setup(s, filled)) for s in mine]
         whole = Markup(
             '<div class="of-task" data-task="{}"><h3 id="{}">{}</h3>{}</div>'
         )
-        html = whole.format(shown(task), key, shown(name), joined(entries))
+        html = whole.format(brief(task), key, brief(name), joined(entries))
         blocks.append(Html(html))
     return page.part(Section("Runs", "runs", blocks), inner)
 
@@ -343,17 +343,10 @@ def _notes(faults, left_out, folders):
         )
     if faults:
         blocks.append(Prose("These files could not be read, or not be shown:"))
-        faults = list(dict.fromkeys(_cut(fault) for fault in faults))
+        faults = [brief(fault, 2 * MESSAGE) for fault in faults]
         more = [f"… and {len(faults) - FAULTS:,} more."] if faults[FAULTS:] else []
         blocks.append(overview.Notes([*faults[:FAULTS], *more]))
     return page.part(Section("What is missing", "missing", blocks)) if blocks else None
-
-
-def _cut(fault):
-    """Returns an error without the middle of a very long path or name."""
-    if len(fault) <= 2 * MESSAGE:
-        return fault
-    return f"{fault[:MESSAGE]} […] {fault[-MESSAGE:]}"
 
 
 def _said(left_out):

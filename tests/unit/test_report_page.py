@@ -310,6 +310,22 @@ def test_size_of_facts(tmp_path, monkeypatch):
     assert found.html.count('class="setup"') == 5
 
 
+def test_long_names_lose_their_middle(tmp_path):
+    """One name of a file that is not a name does not hide all others."""
+    for name in ("a" + "n" * 9_000, "b" + "n" * 9_000):
+        write_run(tmp_path / name[0], upstream=name)
+    body = made(tmp_path).html
+    for key in ("single-runs", "differences", "costs", "all-layer-weights"):
+        (part,) = re.findall(f'(?s)<section id="{key}".*?</section>', body)
+        words = text_of(part)
+        assert "nnn […] nnn" in words and "n" * 1_100 not in words, key
+    summary = re.search('(?s)<details class="setup".*?</summary>', body)[0]
+    assert "nnn […] nnn" in summary and len(summary) < 20_000
+    values = re.findall('<option value="([ab][^"]*)"', body)
+    assert len(values) == 2 and len("".join(values)) < 1_000
+    assert set(values) == set(re.findall('data-upstream="([^"]*)"', body))
+
+
 def test_size_of_faults(tmp_path, monkeypatch):
     """Thousands of damaged runs do not fill the page; the verb prints them all."""
     write_run(tmp_path / "a")
