@@ -249,7 +249,7 @@ def test_company(name):
 @every_kind
 def test_extract_as_s3prl(name):
     upstream, samples = built(name), lengths(built(name))
-    wavs = [noise(n, n) for n in samples]
+    wavs = [noise(n, seed=n) for n in samples]
     found = upstream.extract(wavs)
     assert found.keys() == {"hidden_states", "last_hidden_state", "lens"}
     assert found["last_hidden_state"] is found["hidden_states"][-1]

@@ -372,7 +372,7 @@ def languages(tmp_path):
     with torch.no_grad():
         for name, weight in french.named_parameters():
             if "adapter_layer" in name or "lm_head" in name:
-                weight += 0.3 * noise(weight.numel(), 5).view(weight.shape)
+                weight += 0.3 * noise(weight.numel(), seed=5).view(weight.shape)
     adapter = {n: t.detach().clone() for n, t in french._get_adapters().items()}
     save_file(adapter, tmp_path / "adapter.fra.safetensors")
     torch.save(adapter, tmp_path / "adapter.azj-script_latin.bin")

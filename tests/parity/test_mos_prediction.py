@@ -185,7 +185,7 @@ def test_apc_by_hand(pooling, clipping, tmp_path):
             {n: inner[f"model.rnn_layers.{i}.{n}"] for n in layer.state_dict()}
         )
     for samples in (5000, 16000, 16001, 24000, 41000):
-        wav, expected = noise(samples, samples), []
+        wav, expected = noise(samples, seed=samples), []
         for segment in naive_segments(wav):
             x, outputs = fbank(segment[None])[0][0][0], []
             for i, layer in enumerate(layers):
@@ -236,7 +236,7 @@ def tiny(**options):
 
 def test_score_of_a_padded_batch():
     mos, samples = tiny(seed=2), [40000, 16000, 300, 24001]
-    wavs = [noise(n, n) for n in samples]
+    wavs = [noise(n, seed=n) for n in samples]
     padded = torch.nn.utils.rnn.pad_sequence(wavs, batch_first=True)
     scores = mos.score(padded, torch.tensor(samples) / max(samples))
     for wav, score in zip(wavs, scores):
