@@ -95,6 +95,7 @@ class Fork:
 
     def _run(self, code, arguments, writing):
         status = 1
+        signal.alarm(120)  # ends one that hangs
         try:
             sys.stdout = open(writing, "w")
             sys.argv = ["-c", *arguments]

@@ -197,3 +197,39 @@ def drop_comments(node):
     for inner in walk(node):
         if isinstance(inner, (dict, list)) and hasattr(inner, Comment.attrib):
             delattr(inner, Comment.attrib)
+
+
+def show_comments(node):
+    """Makes the comments of a node and of all nodes inside appear once more.
+
+    ruamel.yaml remembers those that it has written. Of a copy that was written before,
+    it leaves out a comment between a key and its list, and then the list is no YAML.
+
+    Arguments
+    ---------
+    node : object
+        Node, as ruamel.yaml loads it; changed in place.
+
+    Example
+    -------
+    >>> import copy, ruamel.yaml, sys
+    >>> node = copy.deepcopy(ruamel.yaml.YAML().load("a:\\n  # comment\\n  - 1"))
+    >>> for _ in range(2):
+    ...     show_comments(node)
+    ...     ruamel.yaml.YAML().dump(node, sys.stdout)
+    a:
+      # comment
+    - 1
+    a:
+      # comment
+    - 1
+    """
+    for inner in walk(node):
+        if isinstance(inner, (dict, list)) and hasattr(inner, "ca"):
+            left = [inner.ca.comment, *inner.ca.items.values()]
+            while left:
+                part = left.pop()
+                if isinstance(part, list):
+                    left += part
+                elif part is not None:
+                    part.reset()

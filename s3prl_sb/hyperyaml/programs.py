@@ -12,10 +12,14 @@ import copy
 import functools
 import io
 import os
+import re
 
 import ruamel.yaml
 
+from s3prl_sb.hyperyaml.nodes import show_comments, tag
 from s3prl_sb.storage.yaml_texts import yaml_of, yaml_parser
+
+_TUPLE = re.compile(r"\(.*\)")  # HyperPyYAML's
 
 
 class _PlainTuples:
@@ -39,8 +43,24 @@ class FastLoader(_PlainTuples, getattr(ruamel.yaml, "CLoader", ruamel.yaml.Loade
     """:class:`Loader` in a fraction of the time, where ruamel.yaml has a parser in C.
 
     That parser crashes on texts that are nested too deeply. So it is for texts whose
-    content :func:`~s3prl_sb.storage.yaml_texts.yaml_parser` has read before.
+    content :func:`~s3prl_sb.storage.yaml_texts.yaml_parser` has read before. It reads
+    less than YAML 1.2: ``[a:b]`` and halves of surrogate pairs are left to
+    :class:`Loader`.
     """
+
+    processing_version = (1, 2)  # of YAML, which has numbers like 1e-4
+
+    def __init__(self, stream):
+        super().__init__(stream)
+        self.text = stream
+
+    def get_single_node(self):
+        """Returns the nodes of the text, before anything is constructed."""
+        try:
+            return super().get_single_node()
+        except ruamel.yaml.YAMLError:
+            load("{}")  # HyperPyYAML adds its tags to the class
+            return Loader(self.text).get_single_node()
 
 
 def load(stream, overrides=None, loader=Loader):
@@ -93,9 +113,7 @@ def construct(tree, loader=FastLoader):
     import yaml
 
     load("{}", loader=loader)  # HyperPyYAML adds its tags to the class
-    stream = io.StringIO()
-    yaml_parser().dump(tree, stream)
-    made = yaml.load(stream.getvalue(), Loader=loader)
+    made = yaml.load(text_of(tree), Loader=loader)
     return {key: made[key] for key in made if not key.startswith("__")}
 
 
@@ -125,7 +143,67 @@ def resolve(tree, file):
     {'a': 1, 'b': 2, 'c': [2], 'd': [2]}
     """
     tree, folder = copy.deepcopy(tree), os.path.dirname(os.path.realpath(file))
-    return _hyperpyyaml().core._walk_tree_and_resolve("root", tree, tree, folder)
+    _change_scalars(tree, _marked, set())
+    tree = _hyperpyyaml().core._walk_tree_and_resolve("root", tree, tree, folder)
+    _change_scalars(tree, _unmarked, set())
+    return tree
+
+
+def _change_scalars(node, change, seen):
+    """Replaces the values of mappings and lists in place, at any depth."""
+    if id(node) in seen or not isinstance(node, (dict, list)):
+        return
+    seen.add(id(node))
+    for key, value in list(node.items() if isinstance(node, dict) else enumerate(node)):
+        changed = change(value)
+        if changed is not value:
+            node[key] = changed
+        _change_scalars(changed, change, seen)
+
+
+def _marked(value):
+    """Gives a text ``(…)`` without quotes the tag of a tuple, as HyperPyYAML does."""
+    from ruamel.yaml.comments import TaggedScalar
+    from ruamel.yaml.scalarstring import PlainScalarString
+
+    if type(value) in (str, PlainScalarString) and _TUPLE.fullmatch(value):
+        return TaggedScalar(value, tag="!tuple")
+    return value
+
+
+def _unmarked(value):
+    """Removes the tag of a tuple, and quotes a text that came without: a reference in
+    a text, or the result of a call, is no tuple."""
+    from ruamel.yaml.scalarstring import SingleQuotedScalarString
+
+    if tag(value) == "!tuple" and not isinstance(value, (dict, list)):
+        return str(value.value)
+    if type(value) is str and _TUPLE.fullmatch(value):
+        return SingleQuotedScalarString(value)
+    return value
+
+
+def text_of(tree):
+    """Returns nodes as a YAML text, for parsers that know HyperPyYAML's tuples.
+
+    Arguments
+    ---------
+    tree : object
+        Content, as :func:`~s3prl_sb.storage.yaml_texts.yaml_parser` reads it.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> text_of(yaml_parser().load("[(1), '(1)']  # comment"))
+    "[(1), '(1)']  # comment\\n"
+    """
+    stream = io.StringIO()
+    show_comments(tree)
+    yaml_parser().dump(tree, stream)
+    return stream.getvalue()
 
 
 def write(tree, stream):

@@ -14,6 +14,8 @@ import pydoc
 import re
 from collections.abc import Callable
 
+from ruamel.yaml.representer import RepresenterError
+
 from s3prl_sb.errors import UserError
 from s3prl_sb.hyperyaml import programs
 from s3prl_sb.hyperyaml.nodes import line_of, tag, walk
@@ -67,11 +69,25 @@ def make(tree: dict, place: Callable[[str], str]) -> dict:
     class Loader(_Loader):
         place_of = staticmethod(place)
 
-    made = programs.construct(tree, loader=Loader)
+    try:
+        made = programs.construct(tree, loader=Loader)
+    except RepresenterError as error:
+        key = next(key for key in tree if not _is_yaml(tree[key]))
+        problem = f"{error}. Give !apply: instead of !applyref:"
+        raise MakingError(f"{place(key)}: {problem}.") from error
     return {
         key: _Named(value).at(place(key)) if type(value) is functools.partial else value
         for key, value in made.items()
     }
+
+
+def _is_yaml(node):
+    """Returns whether a node can be written; !applyref may have returned anything."""
+    try:
+        programs.text_of(node)
+    except RepresenterError:
+        return False
+    return True
 
 
 def check(node, where, seen=None):

@@ -8,7 +8,6 @@ Authors
 """
 
 import copy
-import io
 import os
 import re
 from pathlib import Path
@@ -183,7 +182,7 @@ class Configuration:
         str
         """
         file = os.path.abspath(self.schema.file)
-        return f"# Made from {file}\n{_dumped(self.resolved).getvalue()}"
+        return f"# Made from {file}\n{_dumped(self.resolved)}"
 
     def _merged(self):
         tree = copy.deepcopy(self.schema.tree)
@@ -218,9 +217,13 @@ class Configuration:
 
     def _checked(self, tree):
         for key in self.schema:
-            value = self.schema.check(key, tree[key], self.prefix(key))
-            if repr(plain(value)) != repr(plain(tree[key])):  # keep its format
-                tree[key] = value
+            try:
+                value = self.schema.check(key, tree[key], self.prefix(key))
+                if repr(plain(value)) != repr(plain(tree[key])):  # keep its format
+                    tree[key] = value
+            except RecursionError as error:
+                place = f"{self.prefix(key)}{key}"
+                raise RecipeError(f"{place} is nested too deeply.") from error
         return tree
 
     def _naming(self, key):
@@ -300,7 +303,7 @@ def text(changes: dict) -> str:
     -------
     str
     """
-    return _dumped(changes).getvalue() if changes else ""
+    return _dumped(changes) if changes else ""
 
 
 def _check_key(key, value, nodes, prefix, inside):
@@ -390,8 +393,5 @@ def _key_of(error):
 
 
 def _dumped(tree):
-    stream = io.StringIO()
     _write_out(tree)
-    yaml_parser().dump(tree, stream)
-    stream.seek(0)
-    return stream
+    return programs.text_of(tree)

@@ -85,15 +85,18 @@ def serve(connection):
     answers = connection.makefile("w")
     print(json.dumps(dict(os.environ)), file=answers, flush=True)
     running = set()
-    for line in connection.makefile():
-        order = json.loads(line)
-        if "wait" in order:
-            answer = _await(order["wait"])
-            running.discard(order["wait"])
-        else:
-            answer = os.fork() or _become_recipe(order)
-            running.add(answer)
-        print(json.dumps(answer), file=answers, flush=True)
+    try:
+        for line in connection.makefile():
+            order = json.loads(line)
+            if "wait" in order:
+                answer = _await(order["wait"], connection)
+                running.discard(order["wait"])
+            else:
+                answer = os.fork() or _become_recipe(order)
+                running.add(answer)
+            print(json.dumps(answer), file=answers, flush=True)
+    except OSError:  # who has asked was killed, and does not read the answer
+        pass
     for pid in running:  # of tests that failed before they awaited it
         os.killpg(pid, signal.SIGKILL)
 
@@ -126,14 +129,17 @@ def warm_up():
         plots.layer_weights(Path(folder, "fonts.png"), [0, 1], [0.5, 0.5])
 
 
-def _await(pid, seconds=300):  # many times what one takes, on a busy machine too
-    """The exit code of a recipe; one that hangs is killed, and named so."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+def _await(pid, connection, seconds=300):  # many times what one takes, if busy, too
+    """The exit code of a recipe; one that hangs is killed, and named so.
+
+    It is also killed when nobody waits for it any more: the connection is closed.
+    """
+    end, is_closed = time.monotonic() + seconds, False
+    while time.monotonic() < end and not is_closed:
         found, status = os.waitpid(pid, os.WNOHANG)
         if found:
             return os.waitstatus_to_exitcode(status)
-        time.sleep(0.01)
+        is_closed = bool(select.select([connection], [], [], 0.01)[0])
     os.killpg(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     return f"hangs: killed after {seconds} s"

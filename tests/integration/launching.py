@@ -37,7 +37,10 @@ class Server:
 
     def close(self):
         self.process.stdin.close()
-        self.process.wait(60)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(60)
+        self.process.kill()  # if it hangs
+        self.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)  # where it was killed
 
 
@@ -63,6 +66,8 @@ class Launcher:
                 self.connection.connect(address)
                 break
             time.sleep(0.05)
+        else:
+            raise ConnectionError(f"no fork server at {address}")
         self.lines = self.connection.makefile("rw")
         theirs = self._answer()
         ours = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}

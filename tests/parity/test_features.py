@@ -160,7 +160,7 @@ def test_frames_are_exact(upstream):
 def test_batch_against_alone(name):
     upstream = load(name)
     samples = [300, 16000, 399, 7777, 16000, 1]
-    wavs = [noise(n, seed=seed) for seed, n in enumerate(samples)]
+    wavs = [noise(n, seed=i) for i, n in enumerate(samples)]
     wavs[3][6000:] = 0  # digital silence at the end is audio
     together = upstream.extract(wavs)["hidden_states"][0]
     for i, wav in enumerate(wavs):

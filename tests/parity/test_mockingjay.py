@@ -208,7 +208,7 @@ def check(upstream):
 def test_contract(options, pre_layer_norm):
     upstream = check(tiny(pre_layer_norm=pre_layer_norm, **options))
     samples = [300, 16000, 399, 7777, 16000, 1]
-    wavs = [noise(n, seed=seed) for seed, n in enumerate(samples)]
+    wavs = [noise(n, seed=i) for i, n in enumerate(samples)]
     together = upstream.extract(wavs)["hidden_states"]
     for i, wav in enumerate(wavs):
         alone, _ = upstream(wav[None])
