@@ -15,10 +15,14 @@ import os
 
 import ruamel.yaml
 
+from s3prl_sb.hyperyaml.nodes import walk
 from s3prl_sb.storage.yaml_texts import yaml_of, yaml_parser
 
+#: Signs of texts that the parser in C takes for marks in brackets, as YAML 1.1 does.
+MARKS = (":", "?")
 
-class _PlainTuples:
+
+class PlainTuples:
     """Constructor of all tags that makes tuples of plain values only."""
 
     def construct_object(self, node, deep=True):
@@ -31,16 +35,8 @@ class _PlainTuples:
         super().add_constructor(tag, _tuple if tag == "!tuple" else constructor)
 
 
-class Loader(_PlainTuples, ruamel.yaml.Loader):
+class Loader(PlainTuples, ruamel.yaml.Loader):
     """Loader of all tags that makes tuples of plain values only."""
-
-
-class FastLoader(_PlainTuples, getattr(ruamel.yaml, "CLoader", ruamel.yaml.Loader)):
-    """:class:`Loader` in a fraction of the time, where ruamel.yaml has a parser in C.
-
-    That parser crashes on texts that are nested too deeply. So it is for texts whose
-    content :func:`~s3prl_sb.storage.yaml_texts.yaml_parser` has read before.
-    """
 
 
 def load(stream, overrides=None, loader=Loader):
@@ -67,18 +63,20 @@ def load(stream, overrides=None, loader=Loader):
     return _hyperpyyaml().load_hyperpyyaml(stream, overrides, loader=loader)
 
 
-def construct(tree, loader=FastLoader):
+def construct(tree, constructor=PlainTuples):
     """Makes the objects of nodes of YAML that have no references left.
 
-    HyperPyYAML would write and parse them once more to resolve references.
+    HyperPyYAML would write and parse them once more to resolve references. Where
+    ruamel.yaml has a parser in C, that reads most trees, in a fraction of the time: it
+    crashes on texts that are nested too deeply, but these have been read before.
 
     Arguments
     ---------
     tree : dict
         Content, as :func:`~s3prl_sb.storage.yaml_texts.yaml_parser` reads it, without
         ``!ref``, ``!copy``, ``!applyref`` and ``!include``.
-    loader : type
-        Subclass of :class:`FastLoader` or :class:`Loader`.
+    constructor : type
+        :class:`PlainTuples` or a subclass, to which the parser is added.
 
     Returns
     -------
@@ -92,11 +90,33 @@ def construct(tree, loader=FastLoader):
     """
     import yaml
 
+    parser = ruamel.yaml.Loader
+    if not _has_marks_in_brackets(tree):
+        parser = getattr(ruamel.yaml, "CLoader", parser)
+    loader = type("Loader", (constructor, parser), {})
     load("{}", loader=loader)  # HyperPyYAML adds its tags to the class
     stream = io.StringIO()
     yaml_parser().dump(tree, stream)
     made = yaml.load(stream.getvalue(), Loader=loader)
     return {key: made[key] for key in made if not key.startswith("__")}
+
+
+def _has_marks_in_brackets(tree):
+    """Returns whether a text or a key in brackets has one of :data:`MARKS`, as in
+    ``{source: https://a.org/b.pt}``."""
+    for node in walk(tree):
+        if isinstance(node, (dict, list)) and hasattr(node, "fa"):
+            if node.fa.flow_style() and any(map(_has_mark, walk(node))):
+                return True
+    return False
+
+
+def _has_mark(node):
+    """Returns whether a text, or a key of a mapping, has one of the signs."""
+    if isinstance(node, list):
+        return False  # its content comes by itself
+    texts = node if isinstance(node, dict) else [node]
+    return any(sign in str(text) for text in texts for sign in MARKS)
 
 
 def resolve(tree, file):

@@ -64,10 +64,10 @@ def make(tree: dict, place: Callable[[str], str]) -> dict:
     for key, node in tree.items():
         check(node, lambda _, key=key: f"{place(key)}: ", seen)
 
-    class Loader(_Loader):
+    class Constructor(_Constructor):
         place_of = staticmethod(place)
 
-    made = programs.construct(tree, loader=Loader)
+    made = programs.construct(tree, Constructor)
     return {
         key: _Named(value).at(place(key)) if type(value) is functools.partial else value
         for key, value in made.items()
@@ -316,8 +316,8 @@ def _missing(name):
     return f"'{home}' has no '{last}'. {near(last, names)}".rstrip(".")
 
 
-class _Loader(programs.FastLoader):
-    """Loader whose errors name the key."""
+class _Constructor(programs.PlainTuples):
+    """Constructor whose errors name the key."""
 
     place_of = str
 

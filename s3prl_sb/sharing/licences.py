@@ -142,8 +142,8 @@ def decided(
         hint = ""
         if what == AN_EXPORT:
             hint = (
-                " An export with a frozen upstream,\nloaded from where it is published, "
-                "holds none of its weights."
+                " An export with a frozen upstream,\n"
+                "loaded from where it is published, holds none of its weights."
             )
         raise LicenceError(
             f"This is {what} with weights of the upstream '{terms.upstream}', or made "
