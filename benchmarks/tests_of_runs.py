@@ -177,13 +177,10 @@ def trials(folder):
 
 def queries(folder):
     """Scores of queries and documents; those without a score were not searched."""
-    columns, every = (
-        table(folder),
-        json.loads((folder / "save/trials.json").read_text()),
-    )
+    columns = table(folder)
+    every = json.loads((folder / "save/trials.json").read_text())
     documents, held = every["documents"], every["test"]
-    names = [*dict.fromkeys(columns["query"]), *held]
-    names = list(dict.fromkeys(names))
+    names = list(dict.fromkeys([*columns["query"], *held]))
     place = {name: row for row, name in enumerate(names)}
     column = {name: row for row, name in enumerate(documents)}
     scores = np.full((len(names), len(documents)), float(DEFAULT))

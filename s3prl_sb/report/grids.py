@@ -121,7 +121,8 @@ class Grid(NamedTuple):
         )
 
     def _classes(self):
-        names = ["sortable"] * self.sortable + ["dense"] * (len(self.header) > WIDE)
+        names = ["sortable"] if self.sortable else []
+        names += ["dense"] if len(self.header) > WIDE else []
         return Markup(' class="{}"').format(" ".join(names)) if names else ""
 
     def _kind(self, column):
