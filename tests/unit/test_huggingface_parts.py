@@ -127,7 +127,7 @@ def test_unknown_types(tmp_path, monkeypatch):
 
 
 def test_where_a_network_was_loaded_from_is_left_out(tmp_path):
-    """It is a folder of whoever saved it."""
+    """It is a folder of its author."""
     config = {"model_type": "sew", "_name_or_path": "/home/anna/geheim"}
     (tmp_path / "config.json").write_text(json.dumps(config))
     read = huggingface_folder.entries(tmp_path)

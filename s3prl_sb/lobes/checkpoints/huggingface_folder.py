@@ -57,7 +57,7 @@ def entries(folder, target_lang=None, model_type=None):
     dict
         Content of ``config.json``, with the feature extractor's settings under
         ``preprocessor``, see :func:`preprocessor`, and ``target_lang`` if given. The
-        place that the network was loaded from, a folder of whoever saved it, is left
+        place that the network was loaded from, a folder of its author, is left
         out: what is converted may be shared.
 
     Raises
