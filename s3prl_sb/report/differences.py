@@ -14,7 +14,7 @@ from s3prl_sb.benchmark.row_names import PART
 from s3prl_sb.errors import UserError
 from s3prl_sb.metrics.measure_intervals import Difference
 from s3prl_sb.report.alignment import Compared, Legend
-from s3prl_sb.report.axes import named
+from s3prl_sb.report.axes import axis_of, named
 from s3prl_sb.report.blocks import (
     Block,
     Cell,
@@ -331,9 +331,11 @@ def _changed(pair: Pair, options: Options) -> Group | None:
     if not is_text:
         return Group(title, [_labels(changes, names, sides)])
     blocks: list[Block] = [Legend()]
+    axis = axis_of(run, name)
     for change in changes:
         facts = [
-            f"{name} {value:.3g} with {of}" for of, value in zip(names, change[1:3])
+            f"{axis.title} {axis.words(value)} with {of}"
+            for of, value in zip(names, change[1:3])
         ]
         true, texts = _texts(change.item, names, sides)
         inner: list[Block] = [Compared(true, texts, unit_of(run))] if true else []

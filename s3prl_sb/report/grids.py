@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from s3prl_sb.report.escaping import brief, content, shown
 
-WIDE = 8  # columns; more have narrow ones
+WIDE = 7  # columns; more have narrow ones
 SHORT = 18  # characters of a text that is not broken into lines
 
 

@@ -265,6 +265,21 @@ def test_the_table_of_a_suite_is_seen_as_a_whole(open_page):
     assert box.evaluate(fits)
 
 
+def test_differences_are_seen_with_what_they_say(open_page):
+    """The names of tasks leave room for the last columns on a desktop."""
+    header = ["task", "first", "second", "metric", "of the first", "of the second"]
+    header += ["difference", "what it says"]
+    number = overview.Link("+13.33", small=["[-19.17, +47.08]"])
+    names = ["hubert_small_random", "fbank_no_cmvn"]
+    row = ["PR", *names, "accuracy", "22.50 %", "9.17 %", number]
+    grid = blocks.Grid(header, [[*row, "hubert_small_random is better"]], "", (4, 5, 6))
+    page = open_page(
+        page_file.render([page_file.part(blocks.Section("A", "a", [grid]))])
+    )
+    box = page.locator(".scroller")
+    assert box.evaluate("box => box.scrollWidth <= box.clientWidth")
+
+
 def test_everything_opens_and_closes(open_page, report):
     page = open_page(report[0])
     closed = page.locator("main details:not([open]):not(.data)")

@@ -128,6 +128,7 @@ def test_texts_are_aligned(tmp_path):
     body = "".join(str(block.html()) for block in section(tmp_path).blocks)
     assert '<dl class="compared">' in body and "<del>cat</del><ins>hat</ins>" in body
     assert "Where a and b differ most in WER" in body
+    assert "WER 0.00 % with a" in body and "WER 50.00 % with b" in body
 
 
 @pytest.mark.parametrize("worst", [0, 3])
