@@ -121,14 +121,16 @@ def speakers(folder):
     size, hits = confusions.sum(1), confusions.diagonal()
     others = confusions - np.diag(hits)
 
-    def macro_f1(rows):  # of each drawn speaker, the others as often as they are drawn
+    usual = others.sum(0)
+    below = np.maximum(size + hits + usual, 1)
+
+    def macro_f1(rows):  # of each drawn speaker, linear in how often others are drawn
         drawn = np.bincount(numbers.reshape(2, -1)[0][rows], minlength=len(names))
         times = np.divide(drawn, size, out=np.zeros(len(names)), where=size > 0)
         alarms = times @ others
-        weights = np.where(size > 0, times, alarms > 0)
-        return np.average(
-            2 * hits / np.maximum(size + hits + alarms, 1), weights=weights
-        )
+        weights = np.where(size > 0, times, alarms / np.maximum(usual, 1))
+        scores = 2 * hits / below * (1 - (alarms - usual) / below)
+        return np.average(scores, weights=weights)
 
     return true, {
         "accuracy": mean(right),
@@ -175,13 +177,10 @@ def trials(folder):
 
 def queries(folder):
     """Scores of queries and documents; those without a score were not searched."""
-    columns, every = (
-        table(folder),
-        json.loads((folder / "save/trials.json").read_text()),
-    )
+    columns = table(folder)
+    every = json.loads((folder / "save/trials.json").read_text())
     documents, held = every["documents"], every["test"]
-    names = [*dict.fromkeys(columns["query"]), *held]
-    names = list(dict.fromkeys(names))
+    names = list(dict.fromkeys([*columns["query"], *held]))
     place = {name: row for row, name in enumerate(names)}
     column = {name: row for row, name in enumerate(documents)}
     scores = np.full((len(names), len(documents)), float(DEFAULT))

@@ -31,7 +31,7 @@ from s3prl_sb.storage.file_names import file_stem
 from s3prl_sb.storage.files import write_text
 
 TIMELINES = 4  # number of plotted recordings
-POINTS = 1000  # of a written curve of PSDS
+POINTS = 1000  # of a curve of PSDS that is kept and written
 KINDS = ("segment", "onset", "event")  # of scores
 DECODING = ("threshold", "median", "min_duration")  # in validation
 
@@ -125,9 +125,11 @@ class EventBrain(MultiLabelFrameBrain):
         self.threshold, median, _ = self.decoding
         smoothed = self._smoothed(median)
         self.found = self._decoded(smoothed)
-        stats = self._measures(self.found, KINDS)
+        stats, self.curves = self._measures(self.found, KINDS), {}
         for name in self.scenarios:
-            stats[name] = self._psds(smoothed, SCENARIOS[name])
+            score = psds(*self._frames(smoothed), **SCENARIOS[name])
+            stats[name] = score.value if score.by_label else 0.0
+            self.curves[name] = _points(score)
         return {**stats, **dict(zip(DECODING, self.decoding))}
 
     def _chosen(self):
@@ -179,10 +181,6 @@ class EventBrain(MultiLabelFrameBrain):
             kinds=kinds,
         )
 
-    def _psds(self, smoothed, scenario):
-        score = psds(*self._frames(smoothed), **scenario)
-        return score.value if score.by_label else 0.0
-
     def _frames(self, smoothed):
         """Returns the first arguments of psds."""
         times = self.seconds, self.frame_seconds
@@ -230,23 +228,16 @@ class EventBrain(MultiLabelFrameBrain):
         write_csv(folder / "labels.csv", ["label", *parts], rows)
         if self.scenarios:
             header = ["scenario", "false_positives_per_hour", "true_positives"]
-            write_csv(folder / "psd_roc.csv", header, self._curves())
+            rows = [
+                [name, *(f"{value:.6g}" for value in point)]
+                for name, curve in self.curves.items()
+                for point in curve
+            ]
+            write_csv(folder / "psd_roc.csv", header, rows)
         for side, events in (("ref", self.events), ("hyp", self.found)):
             timelines = {name: as_items(each) for name, each in events.items()}
             write_text(folder / f"{side}.tsv", FORMATS["tsv"](timelines))
         self._plot(counts)
-
-    def _curves(self):
-        """Yields points of the curves that PSDS are the areas of: the scenario, false
-        positives an hour, and the share of events that are found."""
-        smoothed = self._smoothed(self.decoding[1])
-        for name in self.scenarios:
-            score = psds(*self._frames(smoothed), **SCENARIOS[name])
-            number = len(score.false_positives)
-            places = np.linspace(0, number - 1, min(number, POINTS)).round().astype(int)
-            for place in places:
-                point = score.false_positives[place], score.true_positives[place]
-                yield [name, *(f"{value:.6g}" for value in point)]
 
     def _plot(self, counts):
         """Plots the scores of labels, and the timelines of the worst recordings."""
@@ -339,6 +330,14 @@ def _heard(segments, time_map):
         for label, start, stop in segments
     ]
     return [event for event in heard if event[1] < event[2]]
+
+
+def _points(score):
+    """Returns points [points, 2] of the curve that PSDS is the area of, at most POINTS:
+    false positives an hour, and the share of events that are found."""
+    curve = np.stack([score.false_positives, score.true_positives], axis=1)
+    places = np.linspace(0, len(curve) - 1, min(len(curve), POINTS))
+    return curve[places.round().astype(int)]
 
 
 def _cells(counts, place):

@@ -92,7 +92,7 @@ class Shown:
         for name, *row in rows:
             low, high = comparison.differences[name].interval[1:]
             metrics[name] = dict(zip(header[1:], row))
-            metrics[name]["holds_zero"] = bool(low <= 0 <= high)
+            metrics[name]["holds_zero"] = not (low > 0 or high < 0)
         return {
             "task": self.sides[0].task,
             "sides": [

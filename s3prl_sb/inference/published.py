@@ -56,6 +56,44 @@ def folder_of(model: str | Path, revision: str | None = None) -> Path:
     return folder
 
 
+def existing(model: str | Path, revision: str | None = None) -> Path:
+    """Returns the folder that :func:`folder_of` returns, if it is there.
+
+    Arguments
+    ---------
+    model, revision
+        See :func:`folder_of`.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    ExportError
+        If there is no such folder, or the repository is no export.
+    s3prl_sb.storage.repositories.HubError
+        If the repository is not accessible.
+
+    Example
+    -------
+    >>> existing("results/KS/a")
+    Traceback (most recent call last):
+    ...
+    s3prl_sb.inference.finished.ExportError: There is no folder 'results/KS/a'. Give …
+    """
+    folder = folder_of(model, revision)
+    if folder.is_dir():
+        return folder
+    name = "owner/name"
+    if repositories.repository(str(model)) is not None:  # its parent is a folder here
+        name = f"{model}@main"
+    raise ExportError(
+        f"There is no folder '{printable(folder)}'. Give that of a run or an export; "
+        f"one on the hub is {name}."
+    )
+
+
 def is_from_hub(folder: Path) -> bool:
     """Returns whether a folder is a snapshot in the hub's cache."""
     return repositories.snapshot_of(folder) is not None

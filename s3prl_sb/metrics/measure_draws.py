@@ -125,13 +125,16 @@ def resampled(
     Returns
     -------
     list of numpy.ndarray
-        [entries, resamples] for each group.
+        [entries, resamples] for each group; NaN if no stratum has two units, as all
+        draws are the same then.
     """
     if resamples < 1:
         raise ValueError(f"{resamples} resamples, not one or more")
     entries = [entry for group in groups for entry in group]
     total = np.zeros((len(entries), resamples))
     strata = _strata(sampled)
+    if all(stratum.size < 2 for stratum in strata):
+        total[:], strata = np.nan, []
     for number, stratum in enumerate(strata):
         metrics = _functions(entries, stratum, sampled)
         own = seed if len(strata) == 1 else [seed, number]

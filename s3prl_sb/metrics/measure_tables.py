@@ -67,11 +67,7 @@ def read_array(values: Any, items: int) -> Array:
         raise ValueError(f"a table of shape {values['shape']}")
     if "packed" in values:
         return _unpacked(values).reshape(rows, columns)
-    array = np.zeros((rows, columns))
-    array[np.array(values["rows"], int), np.array(values["columns"], int)] = _numbers(
-        values["values"]
-    )
-    return array
+    return _filled(values, rows, columns)
 
 
 def write_array(array: Array) -> Any:
@@ -130,6 +126,18 @@ def _packed(array, kind):
     return {"shape": list(array.shape), "type": kind, "packed": text}
 
 
+def _filled(values, rows, columns):
+    """Returns a table of the numbers that are not zero."""
+    numbers = _numbers(values["values"])
+    places = _numbers([values["rows"], values["columns"]])
+    rounded = np.rint(places).clip(0, np.array([[rows], [columns]]) - 1)
+    if places.shape != (2, len(numbers)) or (rounded != places).any():
+        raise ValueError("a table with numbers outside its shape")
+    array = np.zeros((rows, columns))
+    array[tuple(rounded.astype(int))] = numbers
+    return array
+
+
 def _unpacked(values):
     """Returns the numbers of a packed table, of the size that its shape says."""
     if values["type"] not in TYPES:
@@ -138,10 +146,11 @@ def _unpacked(values):
     size = math.prod(values["shape"]) * kind.itemsize
     try:
         content = base64.b64decode(values["packed"], validate=True)
-        content = zlib.decompressobj().decompress(content, size + 1)
+        unpacker = zlib.decompressobj()
+        content = unpacker.decompress(content, size + 1)
     except (TypeError, ValueError, zlib.error) as error:
         raise ValueError(f"a packed table is damaged ({error})") from error
-    if len(content) != size:
+    if len(content) != size or not unpacker.eof:
         raise ValueError(f"a packed table has not {size} bytes, as its shape says")
     return np.frombuffer(content, kind).astype(float)
 

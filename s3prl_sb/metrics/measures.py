@@ -25,6 +25,7 @@ Authors
 """
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -118,7 +119,7 @@ class Measures:
         if not items or not all(isinstance(item, str) for item in items):
             raise ValueError("'items' are texts, one or more")
         if len(set(items)) < len(items):
-            twice = next(item for item in items if items.count(item) > 1)
+            (twice, _), *_ = Counter(items).most_common(1)
             raise ValueError(f"item '{twice}' is there twice")
         if units is not None:
             units = _units(units, items)
@@ -244,17 +245,23 @@ class Measures:
         Returns
         -------
         Measures
+            Without strata that have no item left; the shares of the others grow in
+            proportion.
         """
         if list(items) == self.items:
             return self
         places = {item: row for row, item in enumerate(self.items)}
         rows = np.array([places[item] for item in items], int)
+        taken: dict = {}
+        strata = self.strata and [self.strata[row] for row in rows]
+        entries = {n: entry.take(rows, taken) for n, entry in self.entries.items()}
         return replace(
             self,
             items=list(items),
-            entries={name: entry.take(rows) for name, entry in self.entries.items()},
+            entries=entries,
             units=self.units and [self.units[row] for row in rows],
-            strata=self.strata and [self.strata[row] for row in rows],
+            strata=strata,
+            shares=_shares(self.shares, strata),
         )
 
     def without(self, names: Collection[str]) -> "Measures":
@@ -361,6 +368,16 @@ def _units(units, items):
     if not all(len(p) == 2 and all(isinstance(u, str) for u in p) for p in pairs):
         raise ValueError("a pair of 'units' is two texts")
     return units
+
+
+def _shares(shares, strata):
+    """Returns the shares of the strata that have an item."""
+    there = set(strata or ())
+    left = {name: share for name, share in (shares or {}).items() if name in there}
+    if len(left) == len(shares or {}):
+        return shares
+    whole = sum(left.values())
+    return {name: share / whole for name, share in left.items()}
 
 
 def _of_folds(folder):

@@ -70,10 +70,8 @@ def counts_of(
     ([[1.0, -1.0]], [[0.0, 1.0]])
     """
     limits = criteria(dtc, gtc, cttc, alpha_ct)
-    scenes, size = (
-        Scenes(scores, reference, durations, frame_seconds, labels),
-        len(labels),
-    )
+    scenes = Scenes(scores, reference, durations, frame_seconds, labels)
+    size = len(labels)
     columns = size * (2 if limits.cttc is None else 2 + size)
     room = MOST // max(1, columns * len(scenes.names))
     if room < FEWEST or not scenes.counts.any():

@@ -84,12 +84,12 @@ def places(scores: Array, targets: Array) -> Array:
     >>> places(scores, np.array([[0], [1], [0], [0], [1]])).T
     array([[0, 1, 2, 3, 3]])
     """
-    found = np.zeros(scores.shape, int)
+    numbers = np.zeros(scores.shape, int)
     for label, (column, is_target) in enumerate(zip(scores.T, targets.T)):
         distinct = np.unique(column[is_target == 1])
         for side in ("left", "right"):
-            found[:, label] += np.searchsorted(distinct, column, side)
-    return found
+            numbers[:, label] += np.searchsorted(distinct, column, side)
+    return numbers
 
 
 class Labels:

@@ -95,7 +95,7 @@ def _moved(value, roots):
     return value
 
 
-def remark(run: Run, record: Mapping[str, Any]) -> str:
+def remark(run: Run, record: Mapping[str, Any], roots: Roots = ()) -> str:
     """Returns a sentence about a folder of audio that is not there, or "".
 
     Arguments
@@ -103,7 +103,9 @@ def remark(run: Run, record: Mapping[str, Any]) -> str:
     run : Run
         The run that was tested on it.
     record : dict
-        Record of an utterance whose sound could not be read.
+        Record of an utterance whose sound could not be read, see :func:`moved`.
+    roots : tuple of (str, str)
+        See :func:`parsed`.
 
     Returns
     -------
@@ -113,6 +115,9 @@ def remark(run: Run, record: Mapping[str, Any]) -> str:
     place = os.path.dirname(str(record.get("wav") or ""))
     if not place or URL in place or os.path.isdir(place):
         return ""
+    for old, new in roots:
+        if f"{place}/".startswith(f"{new.rstrip('/')}/"):
+            return f"'{place}', where {OPTION} {old}={new} leads, is not there."
     corpus = (run.results.get("settings") or {}).get("data_folder")
     corpus = str(corpus or "").rstrip("/")
     if corpus and not os.path.isdir(corpus) and f"{place}/".startswith(f"{corpus}/"):

@@ -112,7 +112,7 @@ def _converted(
         try:
             record = record_of(run, name, options)
             files = {"source": Path(record["wav"]), **files}
-            if said := remark(run, record):
+            if said := remark(run, record, options.audio_roots):
                 run.note(said)
             if isinstance(record.get("target"), str):
                 files["target"] = Path(record["target"])

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from markupsafe import Markup
 
-from s3prl_sb.report.escaping import as_json, as_url, content, shown
+from s3prl_sb.report.escaping import as_json, as_url, brief, content, shown
 from s3prl_sb.report.grids import Cell, Grid, Row
 
 __all__ = [
@@ -35,6 +35,8 @@ __all__ = [
     "joined",
     "shown",
 ]
+
+SAID = 2000  # characters of the summary of a chart
 
 
 class Block(Protocol):
@@ -123,9 +125,9 @@ class Chart(NamedTuple):
             '<p class="summary">{}</p>{}'
             '<script type="application/json">{}</script></figure>'
         ).format(
-            shown(self.title),
-            shown(self.summary),
-            shown(self.summary),
+            brief(self.title),
+            brief(self.summary, SAID),
+            brief(self.summary, SAID),
             table.format(self.table.html()) if self.table else "",
             as_json(self.spec),
         )
@@ -237,7 +239,7 @@ class Group(NamedTuple):
         ).format(
             Markup(" open") if self.open else "",
             pair,
-            shown(self.title),
+            brief(self.title),
             joined(self.blocks),
         )
 

@@ -26,7 +26,7 @@ from s3prl_sb.report.blocks import (
     Section,
 )
 from s3prl_sb.report.details import Titled
-from s3prl_sb.report.escaping import shown, slug
+from s3prl_sb.report.escaping import brief, slug
 from s3prl_sb.report.overview import Link
 from s3prl_sb.report.ranking import unit_of
 from s3prl_sb.report.setups import Score, Setup, scale_of
@@ -108,7 +108,7 @@ class Picks(NamedTuple):
         option = Markup('<option value="{}"{}>{}</option>')
         chosen = Markup(" selected")
         return Markup().join(
-            option.format(i, chosen if has_first and i == 0 else "", shown(name))
+            option.format(i, chosen if has_first and i == 0 else "", brief(name, 100))
             for i, name in enumerate(self.names)
         )
 
@@ -281,9 +281,9 @@ def _cells(pair, one, other, difference) -> list[Any]:
     scale = scale_of(pair.first.runs[0].task, one.name)
     value, low, high = (scale * each for each in difference.interval)
     digits = one.digits
-    ends = f"[{low:+.{digits}f}, {high:+.{digits}f}]"
+    ends = [] if low != low else [f"[{low:+.{digits}f}, {high:+.{digits}f}]"]
     values = [f"{s.mean:.{digits}f} {s.unit}".rstrip() for s in (one, other)]
-    if low <= 0 <= high:
+    if not (low > 0 or high < 0):
         verdict = "not told apart"
     else:
         better = (value > 0) == _is_higher(pair.first, one.name)
@@ -293,7 +293,7 @@ def _cells(pair, one, other, difference) -> list[Any]:
         named(one.name),
         Cell(values[0], one.mean),
         Cell(values[1], other.mean),
-        Cell(Link(f"{value:+.{digits}f}", small=[ends]), value),
+        Cell(Link(f"{value:+.{digits}f}", small=ends), value),
         verdict,
     ]
 
@@ -375,4 +375,5 @@ def _told_apart(setups):
     names = [setup.name.split(PART) for setup in setups]
     while all(len(n) > 1 and n[-1] == names[0][-1] for n in names):
         names = [name[:-1] for name in names]
-    return {id(setup): PART.join(n) for setup, n in zip(setups, names, strict=True)}
+    pairs = zip(setups, names, strict=True)
+    return {id(setup): brief(PART.join(name)) for setup, name in pairs}

@@ -55,6 +55,8 @@ def overview(runs: Sequence[Run], options: Options) -> Section | None:
                 about = {k: v for k, v in found.items() if k != "folder"}
                 probing = Run({**about, "folder": str(folder)})
                 blocks += _probes(probing)
+            for note in probing.notes if runs else ():
+                runs[0].note(note)  # the page has no other place for it
     return Section("Scores by layer", "all-layer-scores", blocks) if blocks else None
 
 

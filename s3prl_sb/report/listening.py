@@ -75,7 +75,7 @@ def _heard(run, name, options, rows, window, summary):
     try:
         part = waveforms.excerpt(name, record, **limits)
     except UserError:
-        if said := audio_roots.remark(run, record):
+        if said := audio_roots.remark(run, record, options.audio_roots):
             run.note(said)
         raise
     summary = " ".join(filter(None, (summary, part.remark if window is None else "")))

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from s3prl_sb.benchmark import grid, layout, notes
 from s3prl_sb.benchmark.row_names import PART
 from s3prl_sb.report.blocks import Block, Cell, Grid, Prose, Row, Section
-from s3prl_sb.report.escaping import shown
+from s3prl_sb.report.escaping import brief, shown
 from s3prl_sb.report.setups import Setup, Table
 from s3prl_sb.runs.results import COLUMN_OF, goodness
 from s3prl_sb.runs.suites import suite
@@ -90,9 +90,9 @@ class Name(NamedTuple):
 
     def html(self) -> Markup:
         """Returns the name as HTML."""
-        parts = (Markup("{}").format(part) for part in shown(self.text).split("_"))
+        parts = (Markup("{}").format(part) for part in brief(self.text).split("_"))
         name = Markup("_<wbr>").join(parts)
-        small = Markup('<span class="small">{}</span>').format(shown(self.setting))
+        small = Markup('<span class="small">{}</span>').format(brief(self.setting))
         return name + (small if self.setting else "")
 
 

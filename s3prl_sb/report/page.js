@@ -283,6 +283,7 @@
   });
 
   // A page that is served follows its runs.
+  let isBack = false; // after loading itself again, where the reader was
   const live = document.querySelector('meta[name="live"]');
   if (live && location.protocol.startsWith("http")) {
     const kept = (() => { try { return JSON.parse(sessionStorage.getItem("s3prl-sb place")); } catch { return null; } })();
@@ -292,6 +293,7 @@
       return head ? [[i, [...head.parentNode.children].indexOf(head), head.getAttribute("aria-sort")]] : [];
     });
     if (kept) {
+      isBack = true;
       sessionStorage.removeItem("s3prl-sb place");
       for (const each of all("details")) each.open = kept.open.includes(address(each));
       for (const [table, column, way] of kept.sorted) {
@@ -351,6 +353,6 @@
   });
   dark.addEventListener("change", redraw);
   wear(memory.get("theme") || "");
-  arrive();
+  if (!isBack) arrive();
   window.s3prlReport = { drawAll }; // for whoever prints without the button
 })();

@@ -17,7 +17,7 @@ import s3prl_sb
 from s3prl_sb.errors import MissingExtra
 from s3prl_sb.report.blocks import Section, joined
 from s3prl_sb.report.charts import PALETTE
-from s3prl_sb.report.escaping import as_json, shown
+from s3prl_sb.report.escaping import as_json, brief, shown
 from s3prl_sb.storage.files import naming
 
 GENERATOR = "s3prl_sb report"  # by which a page is known again
@@ -102,8 +102,9 @@ def render(
         sections=parts,
         lead=lead,
         footer=footer,
-        tasks=[shown(task) for task in tasks],
-        upstreams=[shown(upstream) for upstream in upstreams],
+        tasks=[brief(task) for task in tasks if task],
+        upstreams=[brief(upstream) for upstream in upstreams if upstream],
+        brief=brief,
         palette=as_json(PALETTE),
         bundle=Markup(bundle),
         script=Markup(script),

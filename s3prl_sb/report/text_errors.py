@@ -13,7 +13,7 @@ from s3prl_sb.report.blocks import Beside, Block, Grid, Options, Prose, Section
 from s3prl_sb.report.example_kinds import kind_of
 from s3prl_sb.report.gathered import Run
 from s3prl_sb.report.matrices import MOST, matrix
-from s3prl_sb.report.ranking import parts_of, predictions, unit_of
+from s3prl_sb.report.ranking import PREDICTIONS, parts_of, unit_of
 
 TOKENS = 2_000_000  # that are aligned, in about three seconds
 ROWS = 15  # of a table
@@ -79,7 +79,7 @@ def counted(run: Run, unit: str) -> tuple[Counts, int]:
     """
     counts, left, room = Counter[Pair](), 0, TOKENS
     for part in parts_of(run):
-        rows = predictions(part, run)
+        rows = part.table(PREDICTIONS) or []
         kind = kind_of(rows) if rows else None
         for row in rows if kind and kind.name == "texts" else ():
             sides = [tokens(row[n] or "", unit) for n in ("prediction", "reference")]

@@ -22,7 +22,7 @@ from s3prl_sb.report.blocks import (
     Section,
     joined,
 )
-from s3prl_sb.report.escaping import shown
+from s3prl_sb.report.escaping import brief
 from s3prl_sb.report.example_kinds import Row, number, title
 from s3prl_sb.report.gathered import Run
 from s3prl_sb.report.lanes import within, worst_window
@@ -65,13 +65,13 @@ class Example(NamedTuple):
 
     def html(self) -> Markup:
         """Returns the example as HTML."""
-        facts = (Markup("<span>{}</span>").format(shown(fact)) for fact in self.facts)
+        facts = (Markup("<span>{}</span>").format(brief(fact)) for fact in self.facts)
         has_one = sum(isinstance(block, Track) for block in self.blocks) == 1
         return Markup(
             '<div class="example{}"><p class="title"><b>{}</b>{}</p>{}</div>'
         ).format(
             " of-one" if has_one else "",
-            shown(self.name),
+            brief(self.name),
             Markup().join(facts),
             joined(self.blocks),
         )

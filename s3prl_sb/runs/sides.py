@@ -24,6 +24,10 @@ PREDICTIONS = "predictions.csv"
 TRUE, PREDICTED = ("reference", "label"), "prediction"
 #: Properties in which the runs of a side may differ.
 OF_A_SEED = ("seed", "lr")
+_GIVE = (
+    "Give the folder of a finished run or an export on this machine: `s3prl-sb results "
+    "DIR` lists the runs in a folder, and what is on the hub has no measures of items."
+)
 
 
 class SideError(UserError, ValueError):
@@ -207,12 +211,14 @@ def _runs(folder):
     path = Path(folder, RESULTS)
     if path.is_file():
         return [read_run(path)]
+    if not Path(folder).exists():
+        raise SideError(f"There is no folder '{folder}'. {_GIVE}")
     failed: list[Exception] = []
     runs = find_runs([folder], failed.append)
     if not runs and failed:
         raise failed[0]
     if not runs:
-        raise SideError(f"no {RESULTS} under {folder}")
+        raise SideError(f"no {RESULTS} under {folder}. {_GIVE}")
     # The tests of a run on other lists are in folders of its own
     places = {Path(run["folder"]).resolve() for run in runs}
     return [

@@ -139,14 +139,16 @@ def decided(
         known = (
             f"restricts their use: {terms.licence}" if restricted else "is not known"
         )
-        hint = (
-            " An export with a frozen upstream,\nloaded from where it is published, "
-            "holds none of its weights."
-        )
+        hint = ""
+        if what == AN_EXPORT:
+            hint = (
+                " An export with a frozen upstream,\n"
+                "loaded from where it is published, holds none of its weights."
+            )
         raise LicenceError(
             f"This is {what} with weights of the upstream '{terms.upstream}', or made "
             f"from them, whose licence {known}.\nRead it, and give {FLAG} if it lets "
-            f"you pass them on,\nor if they are your own.{hint * (what == AN_EXPORT)}"
+            f"you pass them on,\nor if they are your own.{hint}"
         )
     theirs = None if terms.licence == NOT_STATED else terms.licence
     if licence and is_restricted(theirs) and not is_restricted(licence):

@@ -8,6 +8,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import json
 import mmap
 import os
 import re
@@ -78,7 +79,7 @@ class Private:
         host: str | None = None,
         token: str | None = None,
     ):
-        places = [Path(folder).expanduser() for folder in folders]
+        places = [Path(os.path.expanduser(folder)) for folder in folders]
         for own in (Path.home, Path.cwd):
             try:
                 places.append(own())
@@ -95,6 +96,8 @@ class Private:
         # A word such as "tiny" may be a name of anything else, too.
         is_odd = len(host) > 3 and re.search(r"[\d.-]", host)
         self.host = re.compile(rf"\b{re.escape(host)}\b") if is_odd else None
+        #: The host as it is searched in files: there "gpu1" may be a variable.
+        self.machine = host.encode() if is_odd and not host.isidentifier() else b""
         self.token = token
         #: Names of the user, as the last names of folders.
         names = Path(_home() or "/").name, os.environ.get("USER") or ""
@@ -211,12 +214,42 @@ class Private:
         for folder in self.folders:
             if not is_text and len(folder) < SHORTEST:
                 continue
-            for place in _places(data, folder.encode()):
-                # In a pickle any byte may stand before and after a text.
-                if is_text and not _is_whole(data, place, len(folder.encode())):
-                    continue
-                what = f"'{printable(folder)}', a folder of this machine"
-                raise _error(name, line(place), fix, what)
+            for form in _forms(folder):
+                for place in _places(data, form):
+                    # In a pickle any byte may stand before and after a text.
+                    if is_text and not _is_whole(data, place, len(form)):
+                        continue
+                    what = f"'{printable(folder)}', a folder of this machine"
+                    raise _error(name, line(place), fix, what)
+        if self.machine and (is_text or len(self.machine) >= SHORTEST):
+            for place in _places(data, self.machine):
+                if not is_text or _is_whole(data, place, len(self.machine), rb"\w"):
+                    what = f"'{self.machine.decode()}', the name of this machine"
+                    raise _error(name, line(place), fix, what)
+
+    def first_in(self, value: Any) -> str | None:
+        """Returns the first text in a value of JSON that holds a private fact.
+
+        Arguments
+        ---------
+        value : object
+            Dicts, lists and scalars. A path of one folder, such as ``/s``, may be
+            anything else.
+
+        Returns
+        -------
+        str or None
+
+        Example
+        -------
+        >>> Private(host="").first_in({"a": ["/s", "gelu"], "b": "/data/x/dict.txt"})
+        '/data/x/dict.txt'
+        """
+        for text in _texts(value):
+            is_short = text.startswith(("/", "\\")) and len(Path(text).parts) <= 2
+            if not is_short and self.text(text) != text:
+                return text
+        return None
 
 
 def _error(name, line, fix, what):
@@ -253,11 +286,19 @@ def _places(data, text):
         place = data.find(text, place + 1)
 
 
-def _is_whole(data, place, length):
+def _is_whole(data, place, length, inside=rb"[\w.-]"):
     """Returns whether a folder in a text is not a part of a longer name."""
     end = place + length
     around = data[max(place - 1, 0) : place], data[end : end + 1]
-    return not any(re.match(rb"[\w.-]", each) for each in around)
+    return not any(re.match(inside, each) for each in around)
+
+
+def _forms(text):
+    """Returns a path as bytes: as it is, in JSON, and in JSON within JSON, which the
+    metadata of safetensors are."""
+    once = json.dumps(text)[1:-1]
+    twice = json.dumps(once)[1:-1]
+    return dict.fromkeys([os.fsencode(text), once.encode(), twice.encode()])
 
 
 def _home():

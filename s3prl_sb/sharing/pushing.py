@@ -88,7 +88,7 @@ def prepared(
 
 def _card_of(source):
     """Returns the card of an upstream, or None for anything else."""
-    if source.is_file() or IS_FILE.search(source.name):
+    if IS_FILE.search(source.name) and not source.is_dir():
         return source
     settings = source / SETTINGS  # pre-training has some, too
     is_task = (source / INTERFACE).is_file()

@@ -31,7 +31,7 @@ from s3prl_sb.lobes.checkpoints.building import converted
 from s3prl_sb.sharing import licences
 from s3prl_sb.sharing.contents import check_texts
 from s3prl_sb.sharing.licences import NO_WEIGHTS, Terms
-from s3prl_sb.sharing.private import Private, paths_in
+from s3prl_sb.sharing.private import Private, PrivateError, paths_in
 from s3prl_sb.sharing.uploads import (
     RESULTS,
     PushError,
@@ -41,7 +41,7 @@ from s3prl_sb.sharing.uploads import (
 )
 from s3prl_sb.sharing.upstream_card import Pretrained, upstream_card
 from s3prl_sb.storage.files import naming, read_json
-from s3prl_sb.storage.tensor_files import read_safetensors
+from s3prl_sb.storage.tensor_files import read_metadata, read_safetensors
 from s3prl_sb.terminal.messages import few
 
 KIND = "a pre-trained upstream"
@@ -104,17 +104,21 @@ def prepared_upstream(
     card = _read(file)
     with naming(file, "a card of pre-training"):
         facts, about_it = plain(notes(file, FACTS)), _about(card)
+        if not isinstance(facts, dict):
+            raise ValueError(f"its {FACTS} is {facts!r}")
     results = _results(card, facts)
     known = [card.folder, card.folder.absolute().parent]
     private = Private([*known, *paths_in(results)], token=token)
     facts, about_it, results = map(private.scrubbed, (facts, about_it, results))
     code = _code(card)
     files: dict[str, Path | bytes] = {**code}
-    files |= {weights.name: _kept(weights, room) for weights in _weights(card)}
+    weights = _weights(card)
+    files |= {path.name: _kept(path, room) for path in weights}
     files[CARD] = _text(card, facts, about_it).encode()
     if results:
         files[RESULTS] = (json.dumps(results, indent=2) + "\n").encode()
     private.check(files, AGAIN)
+    _check_values(card, weights, private)
     network = _network(card, bool(code))
     terms = _terms(card.name, facts, about_it)
     allowed = licences.decided(terms, licence, licence_accepted, KIND)
@@ -170,7 +174,11 @@ def _read(file):
 def _about(card):
     """Returns the facts that the card states, such as its licence."""
     name = f"{card.file}:{card.name}" if card.file.suffix == ".yaml" else card.file
-    return {key: value for key, value in stated_by(str(name)).items() if value}
+    facts = {key: value for key, value in stated_by(str(name)).items() if value}
+    for key, value in facts.items():
+        if not isinstance(value, str):
+            raise ValueError(f"{key} under _about is {value!r}, and no text")
+    return facts
 
 
 def _results(card, facts):
@@ -192,11 +200,24 @@ def _weights(card):
     return paths
 
 
+def _check_values(card, weights, private):
+    """Checks the arguments of a card, and those that its weights hold, for paths that
+    are no folders of this machine."""
+    values = {card.file.name: plain(card.node)}
+    values |= {path.name: read_metadata(path, "weights") for path in weights}
+    for name, inside in values.items():
+        if (text := private.first_in(inside)) is not None:
+            raise PrivateError(
+                f"'{printable(name)}' holds '{printable(text)}', for everybody to "
+                f"read. {AGAIN}"
+            )
+
+
 def _kept(path, room):
     """Returns a file that stays until it is sent: a training replaces its own."""
     place = room / path.name
     try:
-        os.link(path, place)
+        os.link(path.resolve(), place)  # a link to a link might lead nowhere
     except OSError:  # another disk
         return path
     return place

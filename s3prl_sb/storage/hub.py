@@ -115,6 +115,14 @@ def download_file(text: str) -> Path:
     return path
 
 
+def is_cached(snapshot: Path) -> bool:
+    """Returns whether the folder of a snapshot is in the cache that is used now."""
+    from huggingface_hub import constants
+
+    cache = Path(constants.HF_HUB_CACHE).expanduser().resolve()
+    return snapshot.absolute().parents[2].resolve() == cache
+
+
 def _cached(place, names):
     """Returns the snapshot of a commit if it has all files: a commit never changes."""
     from huggingface_hub import try_to_load_from_cache
@@ -139,14 +147,30 @@ def _snapshot(place, patterns, is_offline):
             options |= {} if on_terminal() else {"disable": True}
             super().__init__(*args, **options)
 
-    folder = snapshot_download(
-        place.name,
-        revision=place.revision,
-        allow_patterns=patterns,
-        local_files_only=is_offline,
-        tqdm_class=Bar,
-    )
+    with _without_warning("No files matched"):  # most networks have no card of ours
+        folder = snapshot_download(
+            place.name,
+            revision=place.revision,
+            allow_patterns=patterns,
+            local_files_only=is_offline,
+            tqdm_class=Bar,
+        )
     return Path(folder)
+
+
+@contextlib.contextmanager
+def _without_warning(start):
+    """Drops what the library logs about a download, if it begins with a text."""
+    library = logging.getLogger("huggingface_hub._snapshot_download")
+
+    def is_other(record):
+        return not record.getMessage().startswith(start)
+
+    library.addFilter(is_other)
+    try:
+        yield
+    finally:
+        library.removeFilter(is_other)
 
 
 def passes(error: BaseException) -> bool:

@@ -140,16 +140,18 @@ def file_of(text: str) -> tuple[Repository, str] | None:
     Returns
     -------
     tuple or None
-        None for any other text.
+        None for any other text, also if the path would lead out of the repository.
 
     Example
     -------
-    >>> file_of("hf://anna/tera/a.pt"), file_of("a.pt")
-    ((Repository(name='anna/tera', revision=None), 'a.pt'), None)
+    >>> file_of("hf://anna/tera/a.pt"), file_of("a.pt"), file_of("hf://a/b/../c.pt")
+    ((Repository(name='anna/tera', revision=None), 'a.pt'), None, None)
     """
     match = FILE.fullmatch(text)
     place = match and repository(match[1], match[2])
-    return (place, match[3]) if match and place else None
+    if not match or not place or not {"", ".."}.isdisjoint(match[3].split("/")):
+        return None
+    return place, match[3]
 
 
 def snapshot_of(folder: Path) -> Repository | None:

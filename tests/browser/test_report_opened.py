@@ -342,9 +342,12 @@ def test_follows_a_benchmark(open_page, served):
     address, bench = served
     page = open_page(address)
     page.get_by_text("7 of 8 runs done, 1 waiting").wait_for()
+    page.locator('#results a[href="#run-sid-fbank"]').click()
+    page.locator("#run-sid-fbank > summary").click()  # closed again
     page.locator("#run-ks-fbank > summary").click()
     page.select_option("#filter-upstream", "fbank")
     page.locator("#results thead button").first.click()
+    page.evaluate("scrollTo({ top: 0, behavior: 'instant' })")
     (bench / "hubert_base" / "SID" / "2-0a1b2c3d").mkdir(parents=True)
     log = bench / "hubert_base" / "SID" / "2-0a1b2c3d" / "log.txt"
     log.write_text("2026-01-01 00:00:00 Training: step 3 of 8 (38 %), 2 s left\n")
@@ -356,6 +359,9 @@ def test_follows_a_benchmark(open_page, served):
     assert page.locator("#run-ks-fbank").evaluate("entry => entry.open")
     assert page.locator("#filter-upstream").input_value() == "fbank"
     assert page.locator("#results thead th").first.get_attribute("aria-sort")
+    # The address still names the entry that was closed, and does not lead there.
+    assert page.url.endswith("#run-sid-fbank") and page.evaluate("scrollY") == 0
+    assert not page.locator("#run-sid-fbank").evaluate("entry => entry.open")
 
 
 @pytest.mark.parametrize(

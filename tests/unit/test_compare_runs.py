@@ -214,8 +214,9 @@ def test_folders_that_cannot_be_compared(runs, said, tmp_path):
     message = said(runs[0], runs[1], "--task", "SD", status=1)
     assert "no run of SD. There are: SUPERB/ASR" in message
     (tmp_path / "empty").mkdir()
-    assert "no results.json under" in said(tmp_path / "empty", runs[1], status=1)
-    assert "cannot be read" in said(tmp_path / "nowhere", runs[1], status=1)
+    for name, words in [("empty", "no results.json under"), ("none", "is no folder")]:
+        message = said(tmp_path / name, runs[1], status=1)
+        assert words in message and "Give the folder of a finished run" in message
     (runs[1] / "1/measures.json").unlink()
     message = said(*runs, status=1)
     assert "has no measures.json" in message and "s3prl-sb score" in message

@@ -15,7 +15,7 @@ from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.time_map import TimeMap
 from s3prl_sb.inference.event_detector import EventDetector
 from s3prl_sb.lobes.upstreams import load
-from s3prl_sb.metrics.psds import SCENARIOS, psds
+from s3prl_sb.metrics.psds import SCENARIOS, DetectionScore, psds
 from s3prl_sb.startup.configuration import RecipeError
 
 LABELS = ["a dog", "cat"]
@@ -166,6 +166,27 @@ def test_files(make, tmp_path):
     assert area == pytest.approx(brain.tested["psds1"], abs=1e-5) and area > 0
     names = {path.name for path in (tmp_path / "timelines").iterdir()}
     assert names == {"a.png", "b.png"} and (tmp_path / "labels.png").exists()
+
+
+def test_curves_are_written_as_they_were_measured(make, tmp_path, monkeypatch):
+    """PSDS takes minutes on a large corpus: it is not computed again for its curves."""
+    brain = make(psds=list(SCENARIOS))
+    brain.task = "HEAR/events"
+    brain.tested = collected(brain, probabilities())
+    monkeypatch.setattr(events, "psds", None)
+    brain.write_predictions()
+    with open(tmp_path / "psd_roc.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["scenario"] for row in rows] == [*SCENARIOS]
+    assert float(rows[0]["true_positives"]) == brain.curves["psds1"][0, 1] > 0
+
+
+def test_few_points_of_curves_are_kept(monkeypatch):
+    monkeypatch.setattr(events, "POINTS", 4)
+    curve = np.arange(10.0)
+    kept = events._points(DetectionScore(0.5, {}, curve, curve / 10))
+    assert kept.tolist() == [[0.0, 0.0], [3.0, 0.3], [6.0, 0.6], [9.0, 0.9]]
+    assert kept.base is None  # nothing holds the whole curve
 
 
 @pytest.mark.parametrize(

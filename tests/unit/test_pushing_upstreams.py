@@ -25,6 +25,7 @@ from s3prl_sb.sharing import push
 from s3prl_sb.sharing.licences import LicenceError
 from s3prl_sb.sharing.private import PrivateError
 from s3prl_sb.sharing.pushing import PushError, named, prepared, send
+from s3prl_sb.storage.files import FileError
 from s3prl_sb.storage.repositories import HubError
 from s3prl_sb.storage.tensor_files import write_safetensors
 
@@ -38,7 +39,7 @@ def results(**changes):
         "best_step": 4,
         "seed": 1986,
         "lr": 0.001,
-        "settings": {"train_data": "/corpora/geheim/train"},
+        "settings": {"train_data": "/corpora/geheim/train", "list": "~nobody/a/b.csv"},
         "identity": {"data": {"train": "abcd"}},
         "history": [
             {"step": 4, "train": {"loss": 0.75}, "valid": {"loss": 0.5}},
@@ -233,7 +234,7 @@ def test_a_hostile_home(hub, tmp_path, monkeypatch):  # noqa: F811
     for name, content in pushed(hub).items():
         assert b"geheim" not in content, name
     settings = json.loads(pushed(hub)["results.json"])["settings"]
-    assert settings == {"train_data": "train"}
+    assert settings == {"train_data": "train", "list": "b.csv"}
 
 
 def test_private_facts_that_cannot_be_taken_out(hub, tmp_path, monkeypatch):  # noqa: F811
@@ -251,6 +252,69 @@ def test_private_facts_that_cannot_be_taken_out(hub, tmp_path, monkeypatch):  # 
     with pytest.raises(PrivateError, match="mine-.*holds '.*', a folder .*convert"):
         push(folder, "anna/own")
     assert not hub.requests
+
+
+def written(folder, weights=None, card="", code=None):
+    """A pre-trained folder with further metadata, lines of the card, or own code."""
+    folder = make_pretrained(folder)
+    (file,) = folder.glob("mine-????????????.safetensors")
+    config = {"hidden_size": 8}
+    about = {"class": "s3prl_sb.lobes.upstreams.apc.Apc", "config": config}
+    network = Apc(config=config).network.state_dict()
+    write_safetensors(file, network, {**about, **(weights or {})})
+    text = (folder / "card.yaml").read_text() + card
+    if code is not None:
+        text = text.replace("s3prl_sb.lobes.upstreams.apc.Apc", "my_upstream.Mine")
+        (folder / "my_upstream.py").write_text(code)
+    (folder / "card.yaml").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "made, words",
+    [
+        # Folders of another machine: nothing here has them.
+        ({"weights": {"labels": "/scratch/bertha/geheim/a.txt"}}, "mine-.*/bertha/"),
+        ({"card": "    seed: /scratch/bertha/geheim/a.txt\n"}, "card.yaml.*/bertha/"),
+        ({"card": "    seed: ~bertha/geheim\n"}, "card.yaml.*~bertha/"),
+        # JSON within JSON writes the letters of a home in its own way.
+        ({"weights": {"labels": "in HOME/a.txt"}}, "mine-.*a folder of this machine"),
+        ({"weights": {"labels": "on lab-7.example.org"}}, "mine-.*lab-7"),
+        ({"code": "HOST = 'lab-7.example.org'\n"}, "upstream.py', line 1, .*lab-7"),
+    ],
+)
+def test_facts_of_any_machine(made, words, hub, tmp_path, monkeypatch):  # noqa: F811
+    home = '/home/Jürgen "J"'
+    monkeypatch.setenv("HOME", home)
+    monkeypatch.setattr("socket.gethostname", lambda: "lab-7.example.org")
+    if "weights" in made:
+        labels = made["weights"]["labels"].replace("HOME", home)
+        made = {"weights": {"labels": labels}}
+    folder = written(tmp_path / "pretrained", **made)
+    with pytest.raises(PrivateError, match=words):
+        push(folder, "anna/own")
+    assert not hub.requests
+
+
+def test_what_only_looks_private_is_sent(hub, tmp_path, monkeypatch):  # noqa: F811
+    """Tokens with slashes, and a variable that has the name of the machine."""
+    monkeypatch.setattr("socket.gethostname", lambda: "gpu1")
+    folder = written(
+        tmp_path / "pretrained",
+        {"tokens": ["/s", "</s>", "a/b", "/", "\\", "https://a.org/b/c.pt"]},
+        code="from s3prl_sb.lobes.upstreams.apc import Apc as Mine\ngpu1 = 3\n",
+    )
+    push(folder, "anna/own")
+
+
+def test_weights_that_are_links(pretrained, hub):  # noqa: F811
+    """As in the cache of the hub: the folder is a snapshot."""
+    (pretrained / "blobs").mkdir()
+    for file in list(pretrained.glob("*.safetensors")):
+        file.rename(pretrained / "blobs" / file.name)
+        file.symlink_to(Path("blobs", file.name))
+    push(pretrained, "anna/mine")
+    assert torch.equal(last(load("anna/mine")), last(load(str(pretrained))))
 
 
 def test_own_text_of_the_card_is_searched(pretrained, hub, tmp_path, capsys):  # noqa: F811
@@ -312,10 +376,25 @@ def test_weights_that_are_not_ours(hub, tmp_path, pretrained):  # noqa: F811
     (pretrained / "card.yaml").write_text(f"{text}    seed: [{tmp_path}/mine.yaml]\n")
     with pytest.raises(PushError, match="(?s)seed names another file.*convert"):
         push(pretrained, "anna/mine")
-    with pytest.raises(UserError, match="There is no folder 'hubert_base'"):
-        push("hubert_base", "anna/mine")
+    for source in ("hubert_base", weights):  # a card is a file .yaml
+        with pytest.raises(UserError, match=f"There is no folder '{source}'. Give"):
+            push(source, "anna/mine")
     with pytest.raises(UserError, match="nowhere.yaml"):
         push(tmp_path / "nowhere.yaml", "anna/mine")
+    assert not hub.requests
+
+
+@pytest.mark.parametrize(
+    "notes",
+    ["_pretraining: 3", "_pretraining: [a]", "_about: 3"]
+    + [f"_about: {{'*': {each}}}" for each in ("3", "{licence: 3}", "{data: [a]}")],
+)
+def test_notes_of_another_form(notes, hub, tmp_path):  # noqa: F811
+    folder = make_pretrained(tmp_path / "odd")
+    _, card = (folder / "card.yaml").read_text().split("mine: ")
+    (folder / "card.yaml").write_text(f"{notes}\nmine: {card}")
+    with pytest.raises(FileError, match="card.yaml' is not a card of pre-training: "):
+        push(folder, "anna/mine")
     assert not hub.requests
 
 

@@ -20,8 +20,8 @@ from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.report import (
     audio_roots,
     before_after,
-    disagreements,
-    ranking,
+    confusions,
+    gathered,
     reconstructions,
     waveforms,
     worst,
@@ -196,33 +196,11 @@ def test_broken_tables_are_no_crash(text, run_of):
     assert section is None or section.blocks
 
 
-def test_two_models_answer_the_same_utterance(run_of, tmp_path):
-    one, other = run_of("texts"), tmp_path / "other"
-    other.mkdir()
-    table = (
-        (one.folder / "predictions.csv").read_text().replace("c,x y z,x", "c,x y z,z")
-    )
-    (other / "predictions.csv").write_text(table)
-    runs = {"A": one, BAD: Run({**one.results, "folder": str(other)})}
-    (block,) = disagreements.answers(runs, "c")
-    assert block.hypotheses == {"A": "x", BAD: "z"} and block.reference == "x y z"
-    assert BAD not in block.html()
-    (other / "predictions.csv").write_text(table.replace("x y z", "x y"))
-    runs[BAD] = Run(runs[BAD].results)
-    assert [block.reference for block in disagreements.answers(runs, "c")] == [
-        "x y z",
-        "x y",
-    ]
-    assert disagreements.answers(runs, "nowhere") == []
-    labels = run_of("labels")
-    (grid,) = disagreements.answers({"A": labels, "B": labels}, "b")
-    assert grid.rows[0] == ["A", "yes", "no", "0.6"] and len(grid.rows) == 2
-
-
 def test_too_many_predictions_are_left_out(run_of, monkeypatch):
     run = run_of("labels")
-    monkeypatch.setattr(ranking, "LARGEST", 20)
-    assert worst.section(run, Options()) is None
+    monkeypatch.setattr(gathered, "LARGEST", 20)
+    monkeypatch.setattr(gathered, "read_text", None)
+    assert worst.section(run, Options()) is confusions.section(run, Options()) is None
     assert len(run.notes) == 1 and "predictions.csv" in run.notes[0]
 
 
@@ -275,6 +253,14 @@ def test_audio_that_has_moved(run_of, tmp_path):
     assert audio_roots.moved({"wav": "/gone/corpus2/a.wav"}, roots[:1]) == {
         "wav": "/gone/corpus2/a.wav"
     }
+    (tmp_path / "other").mkdir()
+    roots = audio_roots.parsed([f"/gone/corpus={tmp_path}/other"])
+    assert html_of(found, audio=1, audio_roots=roots).count("No sound: utterance") == 1
+    (note,) = found.notes  # the folder is named, and is another one
+    assert note == (
+        f"'{tmp_path}/other/test', where --audio_root /gone/corpus={tmp_path}/other "
+        "leads, is not there."
+    )
 
 
 @pytest.mark.parametrize("text", ["/old", "=/new", "/old=", "/old=/no/such/folder"])

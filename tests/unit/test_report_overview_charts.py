@@ -120,6 +120,15 @@ def test_probes_without_a_run_are_found(tmp_path, capfd):
     assert [row["weight"] for row in values(weights)] == [20.0, 30.0, 50.0]
 
 
+def test_damaged_probes_are_named(tmp_path):
+    run = make_run(tmp_path / "run", "SUPERB/KS")
+    probing(tmp_path / "form", layers=3)
+    (tmp_path / "cut").mkdir()
+    (tmp_path / "cut" / layer_scores.FILE).write_text('{"task"')
+    assert layer_scores.overview([run], Options(folders=[str(tmp_path)])) is None
+    assert len(run.notes) == 2 and "cut" in run.notes[0] and "form" in run.notes[1]
+
+
 def test_probes_with_intervals_have_bars(tmp_path, capfd):
     run = make_run(tmp_path / "run", "SUPERB/KS")
     probing(run.folder)

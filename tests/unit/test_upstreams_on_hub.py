@@ -21,7 +21,7 @@ from s3prl_sb.inference import load as load_model
 from s3prl_sb.lobes.cards import continuing, initializing
 from s3prl_sb.lobes.cards.finding import UnknownUpstream
 from s3prl_sb.lobes.cards.hub import entries
-from s3prl_sb.lobes.cards.places import NoUpstream
+from s3prl_sb.lobes.cards.places import NoUpstream, card_of
 from s3prl_sb.lobes.cards.sources import open_source
 from s3prl_sb.lobes.checkpoints.fetch import FetchError, fetch
 from s3prl_sb.lobes.ssl import SSL
@@ -107,7 +107,14 @@ def test_only_what_is_needed_is_downloaded(pretrained, hub):  # noqa: F811
     for source in (node["source"], f"hf://anna/mine/{weights.name}"):
         assert torch.equal(last(load(source)), here)
         assert title(source) == weights.stem
-    for source in ("hf://anna/mine", "hf://anna/mine/", "hf://anna/nothing/a.pt"):
+    (pretrained.parent / "a.pt").write_bytes(b"x")
+    for source in (
+        "hf://anna/mine",
+        "hf://anna/mine/",
+        "hf://anna/nothing/a.pt",
+        f"hf://anna/mine/{pretrained.parent}/a.pt",  # from the root
+        "hf://anna/mine/../../../../a.pt",
+    ):
         with pytest.raises(UserError, match="anna"):
             load(source)
 
@@ -171,6 +178,27 @@ def test_converted(pretrained, hub, tmp_path):  # noqa: F811
     )
 
 
+def test_a_copy_of_the_cache(pretrained, hub, tmp_path, monkeypatch):  # noqa: F811
+    """The folder of a snapshot is whole: nobody is asked for its weights."""
+    here, commit = last(load(str(pretrained))), put(hub, "anna/mine", pretrained)
+    load("anna/mine")
+    shutil.copytree(tmp_path / "hub cache", tmp_path / "copy", symlinks=True)
+    use_cache(tmp_path / "elsewhere", monkeypatch)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    place = tmp_path / "copy/models--anna--mine/snapshots" / commit
+    assert torch.equal(last(load(str(place))), here)
+    shutil.rmtree(tmp_path / "copy/models--anna--mine/blobs")
+    with pytest.raises(UserError):
+        load(str(place))
+
+
+def test_a_name_that_is_too_long_for_a_file(tmp_path):
+    (tmp_path / "a.yaml").write_text(
+        f"mine: !new:s3prl_sb.lobes.upstreams.apc.Apc\n    source: {400 * 'x'}\n"
+    )
+    assert card(str(tmp_path / "a.yaml"))["source"] == 400 * "x"
+
+
 # ------------------------------------------------------------------ names
 def test_a_local_path_comes_first(pretrained, hub, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.chdir(tmp_path)
@@ -196,8 +224,9 @@ def test_near_names_are_still_offered(hub):  # noqa: F811
         load("anna/nothing")
 
 
-def test_networks_of_transformers_stay_what_they_are(hub):  # noqa: F811
+def test_networks_of_transformers_stay_what_they_are(hub, caplog):  # noqa: F811
     hub.put("anna/other", {"config.json": b'{"model_type": "hubert"}'})
+    assert card_of("anna/other") == "anna/other" and not caplog.records
     with pytest.raises(UserError, match="anna--other"):  # its weights are missing
         load("anna/other")
     assert hub.count("GET", "config.json") == 1

@@ -102,13 +102,13 @@ def facts(name) -> Facts:
     >>> row.stride, row.num_layers, row.output_sizes, row.parameters
     (160, 1, [240], 0)
     """
-    node, known = card(name), about(name)
+    node, stated = card(name), about(name)
     return Facts(
         name=title(name),
         source=_addresses(node),
-        restricted=is_restricted(known["licence"]),
+        restricted=is_restricted(stated["licence"]),
         **sizes(name, node),
-        **known,
+        **stated,
     )
 
 

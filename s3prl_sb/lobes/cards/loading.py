@@ -243,9 +243,12 @@ def _absolute(source, folder):
     path, mark, sha256 = str(source or "").partition("#sha256=")
     if path and (address := address_of(folder, path)) is not None:
         return address  # it is downloaded when it is read
-    if path and (folder / path).exists():  # published with its card
-        return str((folder / path).resolve()) + mark + sha256
-    if re.fullmatch(r"[^/]+\.safetensors", path) and not Path(path).exists():
+    if path and os.path.exists(folder / path):  # published with its card
+        # A link keeps its name: what it leads to may have none, as in the hub's cache.
+        is_link = os.path.islink(folder / path)
+        place = folder.resolve() / path if is_link else (folder / path).resolve()
+        return str(place) + mark + sha256
+    if re.fullmatch(r"[^/]+\.safetensors", path) and not os.path.exists(path):
         raise MissingFile(
             f"'{path}' is not in '{folder}', where the card is that names it. Move the "
             "card and its weights together, or give another card."

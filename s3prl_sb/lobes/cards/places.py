@@ -179,8 +179,8 @@ def address_of(folder: Path, name: str) -> str | None:
     Returns
     -------
     str or None
-        Address with the commit and the SHA-256; None if the card is not from the hub,
-        or does not come with the file.
+        Address with the commit and the SHA-256; None if the card is not in the hub's
+        cache, but in a copy of it for instance, or does not come with the file.
 
     Example
     -------
@@ -190,8 +190,10 @@ def address_of(folder: Path, name: str) -> str | None:
     place = repositories.snapshot_of(folder)
     if place is None:
         return None
-    from s3prl_sb.storage import checksums
+    from s3prl_sb.storage import checksums, hub
 
+    if not hub.is_cached(folder):
+        return None
     digest = (checksums.listed(folder) or {}).get(name)
     address = repositories.file_address(place, name)
     return f"{address}#sha256={digest}" if digest else None
