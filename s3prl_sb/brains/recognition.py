@@ -261,14 +261,21 @@ class RecognitionBrain(SSLBrain):
 
     def _choose(self, records):
         """Chooses the thresholds and filters with the best measure."""
-        for kind, name in (("speakers", "speaker"), ("events", "event")):
-            if kind in self.kinds:
-                grid = [
-                    {f"{name}_threshold": float(t), f"{name}_median": float(m)}
-                    for t in getattr(self.hparams, f"{name}_thresholds")
-                    for m in getattr(self.hparams, f"{name}_medians")
-                ]
-                self._decide(min(grid, key=lambda values: self._cost(records, values)))
+        hparams = self.hparams
+        if "speakers" in self.kinds:
+            grid = [
+                {"speaker_threshold": float(t), "speaker_median": float(m)}
+                for t in hparams.speaker_thresholds
+                for m in hparams.speaker_medians
+            ]
+            self._decide(min(grid, key=lambda values: self._cost(records, values)))
+        if "events" in self.kinds:
+            grid = [
+                {"event_threshold": float(t), "event_median": float(m)}
+                for t in hparams.event_thresholds
+                for m in hparams.event_medians
+            ]
+            self._decide(min(grid, key=lambda values: self._cost(records, values)))
 
     def _cost(self, records, values):
         """Returns how bad settings are for speakers or for events; of equal ones the

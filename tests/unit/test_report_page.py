@@ -341,7 +341,7 @@ def test_size_of_faults(tmp_path, monkeypatch):
 
 
 def test_control_characters_in_charts(tmp_path):
-    """What is drawn is not turned around either."""
+    """Texts in charts are not turned around either."""
     write_run(tmp_path / "a")
     path = tmp_path / "a" / "predictions.csv"
     path.write_text(path.read_text().replace('"yes"', '"y\u202ees"'))
