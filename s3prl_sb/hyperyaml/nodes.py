@@ -4,6 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import copy
 import os
 import re
 
@@ -174,6 +175,33 @@ def shown(path):
     """
     near = os.path.relpath(path)
     return f"'{path if near.startswith(os.pardir) else near}'"
+
+
+def copied(node):
+    """Returns a deep copy of a node; that of ruamel.yaml loses tags of empty lists.
+
+    Arguments
+    ---------
+    node : object
+        Node, as ruamel.yaml loads it.
+
+    Returns
+    -------
+    object
+
+    Example
+    -------
+    >>> import ruamel.yaml
+    >>> tag(copied(ruamel.yaml.YAML().load("a: !apply:os.getcwd []"))["a"])
+    '!apply:os.getcwd'
+    """
+    from ruamel.yaml.comments import CommentedSeq
+
+    memo = {}
+    for inner in walk(node):
+        if type(inner) is CommentedSeq and not inner:
+            memo[id(inner)] = inner.copy_attributes(CommentedSeq())
+    return copy.deepcopy(node, memo)
 
 
 def drop_comments(node):

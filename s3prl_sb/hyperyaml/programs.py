@@ -8,7 +8,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import copy
 import functools
 import io
 import os
@@ -16,7 +15,7 @@ import re
 
 import ruamel.yaml
 
-from s3prl_sb.hyperyaml.nodes import show_comments, tag
+from s3prl_sb.hyperyaml.nodes import copied, show_comments, tag
 from s3prl_sb.storage.yaml_texts import yaml_of, yaml_parser
 
 _TUPLE = re.compile(r"\(.*\)")  # HyperPyYAML's
@@ -142,7 +141,7 @@ def resolve(tree, file):
     >>> resolve(tree, "recipe.yaml")
     {'a': 1, 'b': 2, 'c': [2], 'd': [2]}
     """
-    tree, folder = copy.deepcopy(tree), os.path.dirname(os.path.realpath(file))
+    tree, folder = copied(tree), os.path.dirname(os.path.realpath(file))
     _change_scalars(tree, _marked, set())
     tree = _hyperpyyaml().core._walk_tree_and_resolve("root", tree, tree, folder)
     _change_scalars(tree, _unmarked, set())

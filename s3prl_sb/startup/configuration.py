@@ -7,7 +7,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import copy
 import os
 import re
 from pathlib import Path
@@ -17,7 +16,7 @@ from s3prl_sb.dataio.rates import check_recipe
 from s3prl_sb.errors import UserError
 from s3prl_sb.foreign import trust
 from s3prl_sb.hyperyaml import programs
-from s3prl_sb.hyperyaml.nodes import plain, shown, tag, walk
+from s3prl_sb.hyperyaml.nodes import copied, plain, shown, tag, walk
 from s3prl_sb.schema import constructors
 from s3prl_sb.schema.combinations import LABELS, check_together
 from s3prl_sb.schema.keys import Schema
@@ -118,7 +117,7 @@ class Configuration:
 
     def __init__(self, hparams_file: str | Path, overrides: str = ""):
         self.schema = Schema.of(hparams_file)
-        recipe = copy.deepcopy(self.schema.tree)
+        recipe = copied(self.schema.tree)
         self._expand(recipe, recipe, self.schema.file.parent, is_recipe=True)
         self.schema.tree = recipe
         self.changes = read_overrides(overrides)
@@ -185,7 +184,7 @@ class Configuration:
         return f"# Made from {file}\n{_dumped(self.resolved)}"
 
     def _merged(self):
-        tree = copy.deepcopy(self.schema.tree)
+        tree = copied(self.schema.tree)
         self._expand(self.changes, tree, Path.cwd())
         for key, value in self.changes.items():
             _check_key(key, value, tree, "", self.schema[key].inside)
@@ -237,6 +236,7 @@ class Configuration:
         _write_out(self.written)
         try:
             resolved = programs.resolve(self.written, self.schema.file)
+            _write_out(resolved)
         except UserError as error:  # such as that of a card
             key = self._naming(_key_of(error))
             if key in self.schema:

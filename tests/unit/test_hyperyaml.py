@@ -25,6 +25,7 @@ TEXTS = {
     "an included file": "a: !include:inner.yaml\nb: !ref <a>",
     "results of calls": 'a: !applyref:json.loads [\'["(1, 2)", ["yes"]]\']',
     "aliases": "a: &x {b: (1, 2)}\nc: *x\nd:\n  <<: *x\n  e: !ref <a[b]>",
+    "calls without arguments": "a: !apply:os.getcwd []\nb: [!apply:os.getcwd []]",
     "comments": "a: 1  # b\nc:\n  # d\n  - 1\n  # e\n  - !ref <a>\n# f",
 }
 
