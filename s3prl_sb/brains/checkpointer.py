@@ -28,7 +28,6 @@ from s3prl_sb.brains.checkpoint_files import (
 )
 from s3prl_sb.storage import checksums
 from s3prl_sb.storage.files import FileError, naming
-from s3prl_sb.storage.parts import to_disk
 from s3prl_sb.storage.tensor_files import read_tensors
 
 logger = logging.getLogger(__name__)
@@ -312,9 +311,9 @@ class AtomicCheckpointer(Checkpointer):
         final = saved.path.with_name(saved.path.name.removeprefix(self.UNFINISHED))
         checksums.write(saved.path)
         for file in saved.path.iterdir():
-            to_disk(file)
+            _sync(file)
         os.replace(saved.path, final)
-        to_disk(final.parent)
+        _sync(final.parent)
         files = {name: final / path.name for name, path in saved.paramfiles.items()}
         return Checkpoint(final, saved.meta, files)
 
@@ -389,3 +388,11 @@ def ranking(metric, highest=True):
         return score, -checkpoint.meta.get("epoch", 0)
 
     return key
+
+
+def _sync(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

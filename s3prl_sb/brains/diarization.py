@@ -15,7 +15,7 @@ from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.distributed import share
 from s3prl_sb.brains.timeline_plot import timeline
 from s3prl_sb.dataio import conditions
-from s3prl_sb.dataio.rttm import speaker_last, write_rttm, write_uem
+from s3prl_sb.dataio.rttm import write_rttm, write_uem
 from s3prl_sb.dataio.speaker_activity import (
     PROBABILITIES,
     UNKNOWN,
@@ -25,7 +25,7 @@ from s3prl_sb.dataio.speaker_activity import (
 from s3prl_sb.lobes.heads.pooling import frame_mask
 from s3prl_sb.lobes.permutation_invariant import permutation_invariant_bce
 from s3prl_sb.metrics.contributions import Entry, ratio
-from s3prl_sb.metrics.diarization import DiarizationErrors, corpus_errors
+from s3prl_sb.metrics.diarization import DiarizationErrors, corpus_errors, speaker_last
 from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.csv_files import write_csv

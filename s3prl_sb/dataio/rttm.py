@@ -25,27 +25,6 @@ OTHERS = (  # other types of RTTM lines
 ).split()
 
 
-def speaker_last(segments):
-    """Puts the speakers of segments last, as metrics take them.
-
-    Arguments
-    ---------
-    segments : iterable of tuple
-        (speaker, start, stop).
-
-    Returns
-    -------
-    list of tuple
-        (start, stop, speaker).
-
-    Example
-    -------
-    >>> speaker_last([("ann", 0.5, 2.75)])
-    [(0.5, 2.75, 'ann')]
-    """
-    return [(start, stop, speaker) for speaker, start, stop in segments]
-
-
 def read_rttm(path):
     """Reads the segments of an RTTM file.
 

@@ -324,7 +324,7 @@ class Kaldi:
         """Writes the other files of a data folder, and the list last."""
         keys = [name for name in sorted(names, key=str.encode) if name in records]
         if not self.pooled:
-            frames = {name: arks.shape(names[name])[0] for name in keys}
+            frames = {name: str(arks.shape(names[name])[0]) for name in keys}
             ark_lists.write(folder / "utt2num_frames", frames)
             write_text(folder / arks.FRAME_SHIFT, f"{self.frame_seconds:g}\n")
         for column, file in (("speaker", "utt2spk"), ("text", "text")):

@@ -9,7 +9,6 @@ Authors
 """
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 from s3prl_sb.errors import ManifestError
@@ -94,8 +93,7 @@ def located(name: str, folder: Path) -> str:
     return os.path.normpath(folder / file) + ending
 
 
-def write(path: str | Path, values: Mapping[str, object]) -> None:
-    """Writes a file of a data folder, such as a list of entries, atomically: a line for
-    each key, sorted as Kaldi wants it."""
-    keys = sorted(values, key=str.encode)
-    write_text(path, "".join(f"{key} {values[key]}\n" for key in keys))
+def write(path: str | Path, names: dict[str, str]) -> None:
+    """Writes a list of entries, sorted as Kaldi wants it, atomically."""
+    keys = sorted(names, key=str.encode)
+    write_text(path, "".join(f"{key} {names[key]}\n" for key in keys))

@@ -129,7 +129,7 @@ class Part:
         paths = list(self.path.rglob("*")) if is_folder else [self.path]
         for path in paths if sync else ():
             if path.is_file():
-                to_disk(path)
+                _sync(path)
         is_there = self.destination.is_dir() and any(self.destination.iterdir())
         try:
             if is_folder and _is_current(self.destination):  # a shell may be in it
@@ -149,7 +149,7 @@ class Part:
                 self._fill()
             else:
                 shutil.copyfile(self.path, self.destination)
-                to_disk(self.destination)
+                _sync(self.destination)
 
     def close(self):
         """Releases the part, and deletes what was not published."""
@@ -282,8 +282,7 @@ def _delete(path):
         path.unlink(missing_ok=True)
 
 
-def to_disk(path):
-    """Waits until a file or a folder is on the disk, and not just in memory."""
+def _sync(path):
     file = os.open(path, os.O_RDONLY)
     try:
         os.fsync(file)

@@ -4,9 +4,9 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from s3prl_sb.dataio.rttm import read_rttm, read_uem, speaker_last
+from s3prl_sb.dataio.rttm import read_rttm, read_uem
 from s3prl_sb.dataio.speaker_activity import PROBABILITIES, decide, segments
-from s3prl_sb.metrics.diarization import corpus_errors
+from s3prl_sb.metrics.diarization import corpus_errors, speaker_last
 from s3prl_sb.runs.results import RESULTS
 from s3prl_sb.storage.files import FileError, naming, read_json, read_text, write_text
 from s3prl_sb.storage.tensor_files import read_metadata, read_safetensors
