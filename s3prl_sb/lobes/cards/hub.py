@@ -180,7 +180,7 @@ def upstream(name, refresh=False, **options):
         ``owner/name@REVISION``, or any name in the list.
     refresh : bool
         Download again what lies in the cache; a commit on the hub never changes.
-    **options
+    options
         Arguments of the card, see the other entries; ``trust=True`` lets code run that
         comes with it.
     """
