@@ -410,7 +410,7 @@ elif moment == "verifying":
     conversion.noise_features = wait
 else:
     from s3prl_sb.storage import parts
-    name = "_exchanged" if force else "to_disk"  # the last one before it is published
+    name = "_exchanged" if force else "_sync"  # the last one before it is published
     original = getattr(parts, name)
     def stopped(*paths):
         if moment == "published":

@@ -294,7 +294,7 @@ if moment == "weights":
 elif moment == "settings":
     exporting.pretrainer = wait
 elif moment == "publishing":
-    parts.to_disk = wait
+    parts._sync = wait
 else:
     publish = exporting.Part.publish
 
