@@ -83,7 +83,9 @@ scenes: .venv/ready
 	  --plot $(SCENES)/timeline.png --html $(SCENES)/timeline.html
 	@echo "Pictures: $(SCENES)/timeline.png and $(SCENES)/timeline.html"
 
-test: lint types wheel
+# The checks before the tests are programs of one thread each.
+test: .venv/ready
+	@$(MAKE) --no-print-directory --jobs 2 lint types wheel
 	$(PYTEST)
 
 quick: lint types

@@ -11,15 +11,12 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import os
 import sys
 from pathlib import Path
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 sys.path[:0] = [str(ROOT), str(DOCS)]
-# A build without warnings prints none: SpeechBrain says which packages it misses.
-os.environ.setdefault("SB_LOG_LEVEL", "ERROR")
 
 from site_pages import documents  # noqa: E402
 
@@ -36,6 +33,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "site_pages.generated",
     "site_pages.links",
+    "site_pages.once",
     "site_pages.types",
 ]
 root_doc = documents.ROOT_PAGE

@@ -26,9 +26,35 @@ def pytest_configure(config):
     """Makes tests independent of how they were started."""
     started_processes.restore_default_signals()
     started_processes.adopt_orphans()
+    if getattr(config.option, "numprocesses", None):  # workers share a fork server
+        sys.path.append(str(HERE / "integration"))
+        from launching import Server
+
+        server = Server()
+        config.add_cleanup(server.close)
+        os.environ.update(server.variables)
+    # pytest adds and removes its handlers at each logger that keeps its records to
+    # itself, six times per test, and torch has 40 of them.
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.split(".")[0] == "torch" and isinstance(logger, logging.Logger):
+            logger.propagate = True
     # No test cuts the power, and what a killed process has written is there without.
     os.fsync = lambda descriptor: None
+    share_rewriting(config)
     gc.disable()
+
+
+def share_rewriting(config):
+    """Makes each worker begin with other files: what it compiles, the others read.
+
+    pytest rewrites the assertions of a file when it is imported for the first time.
+    The order of the tests remains, see :func:`pytest_collection_modifyitems`.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if worker and config.args == config.getini("testpaths"):
+        workers = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        files = sorted(map(str, HERE.glob("*/test_*.py")))
+        config.args = [*files[int(worker.removeprefix("gw")) :: workers], *config.args]
 
 
 def pytest_collection_finish():
@@ -65,7 +91,13 @@ def pytest_collection_modifyitems(items):
             if starts_programs(getattr(item, "function", item.runtest)):
                 item.add_marker("slow")
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=lambda item: HERE / "integration" not in item.path.parents)
+        items.sort(key=_place)
+
+
+def _place(item):
+    """Returns the sort key of a file: long tests first, Examples last."""
+    folder = item.path.parent
+    return folder != HERE / "integration", HERE not in folder.parents, item.path
 
 
 def pytest_unconfigure(config):
@@ -83,7 +115,9 @@ def nothing_keeps_running():
 @pytest.fixture(autouse=True)
 def one_thread_and_a_seed():
     """Tests do not depend on each other's random numbers."""
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # torch.manual_seed costs a millisecond
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(0)
 
 
 @pytest.fixture(autouse=True)

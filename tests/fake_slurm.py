@@ -66,10 +66,16 @@ def processes(state, number, name=MARK):
 
 
 def send(state, number, what, name=MARK):
-    """Sends a signal to all processes of a job."""
-    for pid in processes(state, number, name):
+    """Sends a signal to all processes of a job, to this one last if it is one.
+
+    None of them sees another being killed: all are stopped first.
+    """
+    others = [pid for pid in processes(state, number, name) if pid != os.getpid()]
+    own = [os.getpid()] if os.environ.get(name) == f"{state.folder}/{number}" else []
+    stops = [(pid, signal.SIGSTOP) for pid in others if what == signal.SIGKILL]
+    for pid, each in [*stops, *((pid, what) for pid in others + own)]:
         try:
-            os.kill(pid, what)
+            os.kill(pid, each)
         except ProcessLookupError:
             continue
 

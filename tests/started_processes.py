@@ -95,6 +95,7 @@ class Fork:
 
     def _run(self, code, arguments, writing):
         status = 1
+        signal.alarm(120)  # ends one that hangs
         try:
             sys.stdout = open(writing, "w")
             sys.argv = ["-c", *arguments]
@@ -106,6 +107,12 @@ class Fork:
         finally:  # never back into the tests
             sys.stderr.flush()
             os._exit(status)
+
+    def read(self):
+        """Waits for its end; returns what it has printed, and the exit code."""
+        with self.stdout:
+            printed = self.stdout.read()
+        return printed, os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
     def kill(self):
         """Sends SIGKILL; returns the exit code."""

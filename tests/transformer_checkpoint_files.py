@@ -5,6 +5,7 @@ import json
 
 import torch
 from safetensors.torch import save_file
+from tensors import error, noise
 
 from s3prl_sb.lobes.upstreams.hubert import Hubert
 
@@ -45,17 +46,6 @@ HF_LAYER = {
     "contract": "feed_forward.output_dense",
     "ffn_norm": "final_layer_norm",
 }
-
-
-def noise(samples, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return 0.1 * torch.randn(samples, generator=generator)
-
-
-def error(result, expected):
-    """Largest difference, relative to the largest value."""
-    assert result.shape == expected.shape
-    return ((result - expected).abs().max() / expected.abs().max()).item()
 
 
 def randomized(config, kind=Hubert, **options):

@@ -11,13 +11,13 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import importlib
 import re
 from pathlib import Path
 
 from s3prl_sb import resources
 from s3prl_sb.commands import recipe_help
 from site_pages import documents, verbs
+from site_pages.markup import heading, marked, toctree
 
 FOLDER = "docs/reference"
 PACKAGE = "s3prl_sb"
@@ -27,8 +27,9 @@ DOCSTRING = re.compile(r'r?"""(.*?)"""', re.S)
 SHORT = re.compile(r":\w+:`(\w[^`]*)`")
 #: Lists of the READMEs outside docs; a recipe that is added is in them at once.
 READMES = {
-    f"{name}.rst": f"{title}\n{'=' * len(title)}\n\n{text}\n\n"
-    f".. toctree::\n   :glob:\n   :maxdepth: 1\n\n   /{pattern}\n"
+    f"{name}.rst": heading(title)
+    + f"\n{text}\n\n"
+    + toctree([f"/{pattern}"], ":glob:", ":maxdepth: 1")
     for name, title, text, pattern in (
         ("tasks", "Recipes", "What each trains and how it is run.", "recipes/**"),
         ("templates", "Templates", "What ``s3prl-sb new`` copies.", "templates/**"),
@@ -44,14 +45,8 @@ def setup(app):
 
 
 def _prepare(app):
-    """Writes the pages, and imports the package for all processes that Sphinx forks.
-
-    It forks one for every ten pages, and each would import torch again.
-    """
-    root = Path(app.srcdir)
-    write(root)
-    for name in modules(root):
-        importlib.import_module(name)
+    """Writes the pages."""
+    write(Path(app.srcdir))
 
 
 def _add_contents(app, page, source):
@@ -97,11 +92,6 @@ def made(root):
         File names below ``docs/reference`` to texts.
     """
     return {**api_pages(root), **verbs.pages(), **recipe_pages(), **READMES}
-
-
-def heading(text, line="="):
-    """Formats a heading of reStructuredText."""
-    return f"{text}\n{line * len(text)}\n"
 
 
 # ------------------------------------------------------------------------- modules
@@ -154,11 +144,10 @@ def api_pages(root):
                 _parts(name, found) if name in packages else "",
             ]
         ).lstrip("\n")
-    tree = "\n".join(f"   {name}" for name in packages)
     pages["api/index.rst"] = (
         heading("Python")
         + "\nA page for each module, listed on the page of its package.\n\n"
-        + f".. toctree::\n   :maxdepth: 1\n\n{tree}\n"
+        + toctree(packages, ":maxdepth: 1")
     )
     return pages
 
@@ -188,11 +177,10 @@ def recipe_pages():
     pages, files = {}, resources.recipe_files()
     for name, file in files.items():
         pages[f"recipes/{slug(name)}.rst"] = _keys(name, file)
-    tree = "\n".join(f"   {name} <{slug(name)}>" for name in files)
     pages["recipes/index.rst"] = (
         heading("Keys of recipes")
         + "\nEach key is an option of ``s3prl-sb run RECIPE``: ``--key value``.\n\n"
-        + f".. toctree::\n   :maxdepth: 1\n\n{tree}\n"
+        + toctree((f"{name} <{slug(name)}>" for name in files), ":maxdepth: 1")
     )
     return pages
 
@@ -211,7 +199,7 @@ def _keys(name, file):
             lines += ["" if described else "\n", f"``{line.strip()}``"]
             described = True
         elif line.startswith(" "):
-            lines.append(f"    | {verbs.marked(line.strip())}")
+            lines.append(f"    | {marked(line.strip())}")
         elif line:
             lines += ["", heading(line.rstrip(":").capitalize(), "-")]
             described = False

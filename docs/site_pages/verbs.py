@@ -8,6 +8,7 @@ import argparse
 import os
 
 from s3prl_sb import cli
+from site_pages.markup import heading, literal, marked, toctree
 
 
 def parsers():
@@ -39,43 +40,24 @@ def pages():
     found = parsers()
     helps = {name: verb.help for name, verb in cli.VERBS.items()}
     made = {f"commands/{name}.rst": _page(name, found[name]) for name in found}
-    tree = "\n".join(f"   {name}" for name in found)
     rows = [f":doc:`{name}`\n    {marked(helps.get(name, ''))}" for name in found]
     made["commands/index.rst"] = "\n\n".join(
         [
-            "Command line\n============",
+            heading("Command line").rstrip(),
             "``s3prl-sb VERB …``; ``s3prl-sb VERB --help`` prints the same.",
             *rows,
-            f".. toctree::\n   :hidden:\n\n{tree}\n",
+            toctree(found, ":hidden:"),
         ]
     )
     return made
 
 
-def escaped(text):
-    """Escapes what reStructuredText would take for markup."""
-    for sign in "\\*`|_":
-        text = text.replace(sign, f"\\{sign}")
-    return text
-
-
-def marked(text):
-    """Escapes what reStructuredText would take for markup, but for code."""
-    parts = text.split("`")
-    if len(parts) % 2 == 0:  # a lone sign
-        return escaped(text)
-    return "".join(
-        f"``{part}``" if number % 2 else escaped(part)
-        for number, part in enumerate(parts)
-    )
-
-
 def _page(name, parser, line="="):
     """Describes a parser, and those below it."""
     title = f"s3prl-sb {name}"
-    parts = [f"{title}\n{line * len(title)}"]
+    parts = [heading(title, line).rstrip()]
     parts += [marked(parser.description)] if parser.description else []
-    parts.append(_literal(_usage(parser)))
+    parts.append(literal(_usage(parser)))
     for group in parser._action_groups:
         rows = [_option(parser, action) for action in group._group_actions]
         rows = [row for row in rows if row]
@@ -83,7 +65,7 @@ def _page(name, parser, line="="):
             parts += [f".. rubric:: {group.title}"]
             parts += [marked(group.description)] if group.description else []
             parts += rows
-    parts += [_literal(parser.epilog)] if parser.epilog else []
+    parts += [literal(parser.epilog)] if parser.epilog else []
     for below, inner in _below(parser).items():
         parts.append(_page(f"{name} {below}", inner, "-"))
     return "\n\n".join(parts) + "\n"
@@ -99,12 +81,6 @@ def _usage(parser):
         os.environ.pop("COLUMNS")
         if before is not None:
             os.environ["COLUMNS"] = before
-
-
-def _literal(text):
-    """Formats a text as it is."""
-    lines = "\n".join(f"   {line}".rstrip() for line in text.splitlines())
-    return f".. code-block:: text\n\n{lines}"
 
 
 def _option(parser, action):

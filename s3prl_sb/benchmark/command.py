@@ -30,7 +30,7 @@ def main(arguments):
     int
         1 if a run has failed.
     """
-    from s3prl_sb.benchmark import listing, own_suites, table
+    from s3prl_sb.benchmark import data, listing, own_suites, table
     from s3prl_sb.runs import suites
 
     names = own_suites.find(arguments.suite)
@@ -53,6 +53,8 @@ def main(arguments):
             raise ValueError(f"--{name} {value}: give 1 or more")
     check_rates(arguments.lr_search or ())
     options.check(arguments)
+    if arguments.data != data.TOY:
+        data.read_entries(arguments.data)  # an error leaves no folder behind
 
     from s3prl_sb.storage.locks import Lock
 

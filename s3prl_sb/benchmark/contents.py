@@ -19,6 +19,7 @@ from s3prl_sb.identity.content import hash_file, hash_files, hash_folder
 from s3prl_sb.schema.named_heads import node
 from s3prl_sb.startup import named
 from s3prl_sb.storage.files import naming
+from s3prl_sb.storage.repositories import file_of
 
 SUFFIX = ".py:"  # FILE.py:Class
 
@@ -212,7 +213,10 @@ def _without_places(value, name, folder, files):
         return value
     if SUFFIX in value:
         return _without_folder(value)
-    place = value.partition("#sha256=")[0]
+    place, _, sha256 = value.partition("#sha256=")
+    if sha256 and file_of(place) is not None:  # on the hub, whichever commit it is of
+        files.setdefault(name, []).append(sha256)
+        return "a file"
     path = folder / Path(place).expanduser()  # an absolute path stays unchanged
     for path in (Path(place).expanduser(), path):
         if place and path.exists() and (path.is_file() or "/" in place):

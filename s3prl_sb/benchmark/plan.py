@@ -231,7 +231,8 @@ def make(upstreams, tasks, data, budget, output, seeds=(1986,), rates=None):
         if other != upstream:
             raise ValueError(
                 f"'{other}' and '{upstream}' are both called {title(upstream)}: "
-                "give one of the cards another name"
+                "give one of the cards another name, or one on the hub a revision, "
+                "owner/name@main"
             )
     runs, budgets = [], budget if isinstance(budget, list) else [budget]
     for task in tasks:

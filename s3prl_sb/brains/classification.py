@@ -93,7 +93,6 @@ class ClassificationBrain(LabelBrain):
         entries, units = self.contributions(), None
         if self.unit == SPEAKER:
             units = [self.labels[label] for label in self.true.tolist()]
-            del entries["macro_f1"]
             entries |= of_drawn_classes(self.predicted, self.true)
         return Measures.build(self.unit, self.ids, entries, units)
 

@@ -25,7 +25,7 @@ from s3prl_sb.dataio.speaker_activity import (
 from s3prl_sb.lobes.heads.pooling import frame_mask
 from s3prl_sb.lobes.permutation_invariant import permutation_invariant_bce
 from s3prl_sb.metrics.contributions import Entry, ratio
-from s3prl_sb.metrics.diarization import DiarizationErrors, corpus_errors
+from s3prl_sb.metrics.diarization import DiarizationErrors, corpus_errors, speaker_last
 from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.csv_files import write_csv
@@ -290,8 +290,8 @@ def errors_of(records, hypotheses, collar=0.0):
     0.25
     """
     return corpus_errors(
-        {name: _speaker_last(segments) for name, segments in hypotheses.items()},
-        {name: _speaker_last(record["segments"]) for name, record in records.items()},
+        {name: speaker_last(segments) for name, segments in hypotheses.items()},
+        {name: speaker_last(record["segments"]) for name, record in records.items()},
         {name: scored(record) for name, record in records.items()},
         collar=collar,
     )
@@ -327,8 +327,3 @@ def scored(record):
     if record["regions"] is None:
         return [(0.0, record["duration"])]
     return [tuple(region) for region in record["regions"]]
-
-
-def _speaker_last(segments):
-    """Converts (speaker, start, stop) to the metric's (start, stop, speaker)."""
-    return [(start, stop, speaker) for speaker, start, stop in segments]

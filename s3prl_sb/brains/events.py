@@ -7,6 +7,7 @@ Authors
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import speechbrain as sb
 
 from s3prl_sb.brains import plots
@@ -22,6 +23,7 @@ from s3prl_sb.lobes.event_decoding import decode_events, smooth
 from s3prl_sb.metrics.contributions import of_events
 from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.metrics.psds import SCENARIOS, psds
+from s3prl_sb.metrics.psds_counts import counts_of
 from s3prl_sb.metrics.sound_events import event_counts, event_measures, segment_counts
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.csv_files import write_csv
@@ -29,6 +31,7 @@ from s3prl_sb.storage.file_names import file_stem
 from s3prl_sb.storage.files import write_text
 
 TIMELINES = 4  # number of plotted recordings
+POINTS = 1000  # of a curve of PSDS that is kept and written
 KINDS = ("segment", "onset", "event")  # of scores
 DECODING = ("threshold", "median", "min_duration")  # in validation
 
@@ -122,9 +125,11 @@ class EventBrain(MultiLabelFrameBrain):
         self.threshold, median, _ = self.decoding
         smoothed = self._smoothed(median)
         self.found = self._decoded(smoothed)
-        stats = self._measures(self.found, KINDS)
+        stats, self.curves = self._measures(self.found, KINDS), {}
         for name in self.scenarios:
-            stats[name] = self._psds(smoothed, SCENARIOS[name])
+            score = psds(*self._frames(smoothed), **SCENARIOS[name])
+            stats[name] = score.value if score.by_label else 0.0
+            self.curves[name] = _points(score)
         return {**stats, **dict(zip(DECODING, self.decoding))}
 
     def _chosen(self):
@@ -176,22 +181,20 @@ class EventBrain(MultiLabelFrameBrain):
             kinds=kinds,
         )
 
-    def _psds(self, smoothed, scenario):
-        score = psds(
-            smoothed,
-            self.events,
-            self.seconds,
-            self.frame_seconds,
-            self.labels,
-            **scenario,
-        )
-        return score.value if score.by_label else 0.0
+    def _frames(self, smoothed):
+        """Returns the first arguments of psds."""
+        times = self.seconds, self.frame_seconds
+        return smoothed, self.events, *times, self.labels
 
     def measures(self):
         """Returns the counts of each recording."""
         counts = self._counts()
         entries = [of_events(counts[kind], kind) for kind in KINDS]
         entries = {name: entry for each in entries for name, entry in each.items()}
+        smoothed = self._smoothed(self.decoding[1]) if self.scenarios else {}
+        for name in self.scenarios:
+            if entry := counts_of(*self._frames(smoothed), **SCENARIOS[name]):
+                entries[name] = entry
         names = list(counts["segment"].recordings)
         return Measures.build(self.unit, names, entries) if entries else None
 
@@ -207,8 +210,9 @@ class EventBrain(MultiLabelFrameBrain):
         }
 
     def write_predictions(self):
-        """Writes ``predictions.csv``, ``labels.csv``, the events as DESED's tables, and
-        plots of the labels and of the recordings with the lowest onset F1."""
+        """Writes ``predictions.csv``, ``labels.csv``, the events as DESED's tables, the
+        curves of PSDS, and plots of the labels and of the recordings with the lowest
+        onset F1."""
         folder, counts = Path(self.hparams.output_folder), self._counts()
         seconds, labels = self.seconds, self.labels
         parts = [
@@ -222,6 +226,14 @@ class EventBrain(MultiLabelFrameBrain):
         by_label = {label: _cells(counts, (..., i)) for i, label in enumerate(labels)}
         rows = [[label, *cells] for label, cells in by_label.items()]
         write_csv(folder / "labels.csv", ["label", *parts], rows)
+        if self.scenarios:
+            header = ["scenario", "false_positives_per_hour", "true_positives"]
+            rows = [
+                [name, *(f"{value:.6g}" for value in point)]
+                for name, curve in self.curves.items()
+                for point in curve
+            ]
+            write_csv(folder / "psd_roc.csv", header, rows)
         for side, events in (("ref", self.events), ("hyp", self.found)):
             timelines = {name: as_items(each) for name, each in events.items()}
             write_text(folder / f"{side}.tsv", FORMATS["tsv"](timelines))
@@ -318,6 +330,14 @@ def _heard(segments, time_map):
         for label, start, stop in segments
     ]
     return [event for event in heard if event[1] < event[2]]
+
+
+def _points(score):
+    """Returns points [points, 2] of the curve that PSDS is the area of, at most POINTS:
+    false positives an hour, and the share of events that are found."""
+    curve = np.stack([score.false_positives, score.true_positives], axis=1)
+    places = np.linspace(0, len(curve) - 1, min(len(curve), POINTS))
+    return curve[places.round().astype(int)]
 
 
 def _cells(counts, place):

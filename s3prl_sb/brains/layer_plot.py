@@ -7,6 +7,7 @@ Authors
 import math
 
 from s3prl_sb.brains import plots
+from s3prl_sb.brains.layer_intervals import limits_of
 from s3prl_sb.terminal import quantities
 
 
@@ -44,10 +45,14 @@ def write(path, found, metric, title=""):
         # A probe that diverged is a gap, not a line from its neighbour to the next
         points = layers, [scale * value for value in values]
         scores.plot(*points, marker="o", color=color, label=label)
+    _whiskers(scores, found["layers"], metric, scale)
     if summed and summed["test"]:
         level = scale * summed["test"][metric]
         style = {"color": plots.GREY, "linewidth": 1.2, "linestyle": ":"}
         scores.axhline(level, label="test, weighted sum", **style)
+        if limits := limits_of(summed, metric):
+            ends = (scale * end for end in limits)
+            scores.axhspan(*ends, color=plots.GREY, alpha=0.15, linewidth=0)
     scores.set_ylabel(f"{metric}{unit}")
     # Below the axes, as the weights are beside them.
     beneath = {"loc": "upper left", "bbox_to_anchor": (0, -0.2), "ncols": 3}
@@ -64,3 +69,14 @@ def write(path, found, metric, title=""):
         each.set_xticks(layers)
         each.set_xlabel("hidden state (0: the input of the first layer)")
     plots.finish(scores, path, title)
+
+
+def _whiskers(axes, rows, metric, scale):
+    """Draws the intervals of the test of each hidden state."""
+    limits = [(row["layer"], limits_of(row, metric)) for row in rows]
+    limits = [(layer, *ends) for layer, ends in limits if ends]
+    if not limits:
+        return
+    layers, low, high = zip(*limits)
+    ends = ([scale * end for end in side] for side in (low, high))
+    axes.vlines(layers, *ends, color=plots.BLUE, linewidth=1.2, alpha=0.6)

@@ -7,7 +7,7 @@ Authors
 import logging
 from pathlib import Path
 
-from s3prl_sb.brains import layer_plot, results
+from s3prl_sb.brains import layer_intervals, layer_plot, results
 from s3prl_sb.brains.costs import with_costs_of_training
 from s3prl_sb.brains.settings import SettingsError
 from s3prl_sb.identity.data import digests
@@ -105,17 +105,25 @@ def _rows(together):
         name = probe.name(with_rate=False)
         if not chosen and name in rows:
             continue
+        layer = probe.layers[0] if len(probe.layers) == 1 else None
         row = {
-            "layer": probe.layers[0] if len(probe.layers) == 1 else None,
+            "layer": layer,
             "lr": probe.rate,
             "valid": together.valid.get(i),
             "test": together.tests.get(i),
+            "intervals": _intervals(together, i, layer) if chosen else None,
             "best_step": together.copies[i].optimizer_step if chosen else None,
             "stopped_at_step": together.stops.get(i),
             "diverged_at_step": learner.diverged_at,
         }
         rows[name] = row
     return rows
+
+
+def _intervals(together, i, layer):
+    folder = together.whole.hparams.output_folder
+    brain, metrics = together.copies[i], together.tests[i]
+    return layer_intervals.of_probe(brain, metrics, folder, layer)
 
 
 def publish(folder, found):
@@ -169,6 +177,7 @@ def table_of(found):
     -------
     list of list
         Header and rows; None where a probe diverged or a hidden state has no weight.
+        With intervals, their ends are the last two columns.
     """
     chosen, tested = found["chosen_by"]["metric"], metric_of_test(found)
     weights = found["weights"] or {"layers": [], "weights": []}
@@ -180,6 +189,13 @@ def table_of(found):
         valid, test = (row["valid"] or {}).get(chosen), (row["test"] or {}).get(tested)
         step, rate = row["best_step"], row["lr"]
         rows.append([layer, valid, test, step, rate, weight.get(row["layer"])])
+    limits = [
+        layer_intervals.limits_of(row, tested) for row in [*found["layers"], *summed]
+    ]
+    if any(limits):
+        rows[0] += [f"low {tested}", f"high {tested}"]
+        for row, ends in zip(rows[1:], limits):
+            row += ends or [None, None]
     return rows
 
 

@@ -2,16 +2,17 @@
 
 Not every number of ``results.json`` has an interval:
 
-* ``loss`` is a mean over batches, and losses of single utterances are not kept;
+* ``loss`` is a number of each batch: a Brain's loss is any function of a batch, such as
+  one over pairs of utterances or over frames that count, and single utterances have
+  none;
 * ``threshold``, ``median`` and the like were chosen in validation, and ``step`` is a
   fact of the training: they are no statistics of the test set;
 * ``<name>_std`` and ``<name>_deviation`` are spreads over folds or classifiers, not
   over items;
-* ``frame_average_precision``, ``psds1`` and ``psds2`` depend on the scores of all
-  frames together, millions in a few hours; and of more than
-  :data:`~s3prl_sb.metrics.contributions.LARGEST` scores of utterances nothing is kept;
-* ``macro_f1`` of speakers, where these are drawn: those that are not drawn would still
-  be predicted, with an F1 score of 0;
+* ``frame_average_precision`` depends on the scores of all frames together, millions in
+  a few hours;
+* of more than :data:`~s3prl_sb.metrics.contributions.LARGEST` scores of utterances, and
+  of more counts than :data:`~s3prl_sb.metrics.psds_counts.MOST`, nothing is kept;
 * ``mean_average_precision`` of repeated classifiers is a mean over all of them, whose
   scores are not kept; ``ensemble_mean_average_precision`` has one.
 
@@ -70,9 +71,10 @@ def publish(
         return None
     if measures is None:
         return None
-    others = [name for name in measures.names if not _agrees(measures, name, metrics)]
+    values = measures.values()
+    others = [n for n in values if not _agrees(values[n], metrics.get(n))]
     if others:
-        own = [name for name in others if _is_another(measures, name, metrics)]
+        own = [n for n in others if _is_another(values[n], metrics.get(n))]
         if own:
             logger.warning(
                 "%s: measures of the utterances give another value, so there are no "
@@ -114,13 +116,12 @@ def intervals_of_parts(
     return intervals_of(Measures(**together(every, groups)))
 
 
-def _is_another(measures, name, metrics):
+def _is_another(value, metric):
     """Returns whether both are defined, and differ."""
-    return name in metrics and not math.isnan(measures.value(name) + metrics[name])
+    return metric is not None and not math.isnan(value + metric)
 
 
-def _agrees(measures, name, metrics):
+def _agrees(value, metric):
     """Returns whether a metric of the results is that of the measures."""
-    value = metrics.get(name)
     close = {"rel_tol": CLOSE, "abs_tol": CLOSE}
-    return value is not None and math.isclose(value, measures.value(name), **close)
+    return metric is not None and math.isclose(metric, value, **close)

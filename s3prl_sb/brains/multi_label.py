@@ -18,6 +18,7 @@ from s3prl_sb.metrics.contributions import Entry, label_f1, of_scores
 from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.metrics.multi_label import (
     average_precisions,
+    best_threshold,
     label_measures,
     macro_f1,
 )
@@ -88,10 +89,7 @@ class MultiLabelBrain(SSLBrain):
         scores, true = map(torch.cat, zip(*self.collected))
         self.scores, self.true = scores, true = scores, true > 0
         if stage == sb.Stage.VALID:
-            self.threshold = max(
-                map(float, self.hparams.thresholds),
-                key=lambda chosen: (macro_f1(scores > chosen, true), -chosen),
-            )
+            self.threshold = best_threshold(scores, true, self.hparams.thresholds)
         elif "threshold" in self.best:
             self.threshold = self.best["threshold"]
         return {

@@ -11,7 +11,11 @@ import torch.nn.functional as F
 from s3prl_sb.brains.frames import FrameBrain
 from s3prl_sb.dataio.frame_labels import UNKNOWN
 from s3prl_sb.metrics.contributions import label_f1
-from s3prl_sb.metrics.multi_label import macro_f1, mean_average_precision
+from s3prl_sb.metrics.multi_label import (
+    best_threshold,
+    macro_f1,
+    mean_average_precision,
+)
 
 
 class MultiLabelFrameBrain(FrameBrain):
@@ -67,10 +71,7 @@ class MultiLabelFrameBrain(FrameBrain):
         scores, true = self.joined()
         true = true > 0
         if stage == sb.Stage.VALID:
-            self.threshold = max(
-                map(float, self.hparams.thresholds),
-                key=lambda chosen: (macro_f1(scores > chosen, true), -chosen),
-            )
+            self.threshold = best_threshold(scores, true, self.hparams.thresholds)
         elif "threshold" in self.best:
             self.threshold = self.best["threshold"]
         return {

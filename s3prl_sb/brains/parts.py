@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from s3prl_sb.brains import layer_results
+from s3prl_sb.brains import layer_intervals, layer_results
 from s3prl_sb.brains.measuring import intervals_of_parts
 from s3prl_sb.identity import digest
 from s3prl_sb.startup import protocol
@@ -100,6 +100,7 @@ def layer_summary(folder, parts, inner=""):
         over the parts, or nulls if its probe diverged in one.
     """
     results = _read(folder, parts, inner, layer_results.FILE)
+    places = {str(part): folder / parts.folder(part) / inner for part in parts.values}
     with naming(folder, f"a folder with the results of all {parts.key}s"):
         rows = zip(*(each["layers"] for each in results))
         summed = [each["weighted_sum"] for each in results]
@@ -111,8 +112,8 @@ def layer_summary(folder, parts, inner=""):
             together = {**together, "weights": means}
         return {
             **results[0],
-            "layers": [_layer(row) for row in rows],
-            "weighted_sum": _layer(summed) if all(summed) else None,
+            "layers": [_layer(row, places) for row in rows],
+            "weighted_sum": _layer(summed, places) if all(summed) else None,
             "weights": together,
             "utterances": [each["utterances"] for each in results],
             "test": _test_sets([each["test"] for each in results]),
@@ -121,7 +122,7 @@ def layer_summary(folder, parts, inner=""):
         }
 
 
-def _layer(rows):
+def _layer(rows, places):
     """Merges the probes of one hidden state in all folds."""
     learned = all(row["valid"] and row["test"] for row in rows)
     return {
@@ -129,6 +130,9 @@ def _layer(rows):
         "lr": _shared([row["lr"] for row in rows]),
         "valid": _spread([row["valid"] for row in rows]) if learned else None,
         "test": _spread([row["test"] for row in rows]) if learned else None,
+        "intervals": layer_intervals.of_folds(places, rows[0]["layer"])
+        if learned
+        else None,
         "best_step": [row["best_step"] for row in rows],
         "stopped_at_step": [row["stopped_at_step"] for row in rows],
         "diverged_at_step": [row["diverged_at_step"] for row in rows],

@@ -17,7 +17,11 @@ from typing import Any
 import torch
 
 from s3prl_sb import own
-from s3prl_sb.lobes.cards.objective_files import ENDING, own_weights, write_objective
+from s3prl_sb.errors import without_secrets
+from s3prl_sb.lobes.cards.finding import names, title
+from s3prl_sb.lobes.cards.objective_files import file_name, own_weights, write_objective
+from s3prl_sb.lobes.cards.places import CARD, named
+from s3prl_sb.lobes.cards.sums import summands
 from s3prl_sb.lobes.cards.writing import (
     card_text,
     new_node,
@@ -29,9 +33,10 @@ from s3prl_sb.lobes.cards.writing import (
 from s3prl_sb.storage.files import write_text
 from s3prl_sb.storage.parts import Part
 
-CARD = "card.yaml"
 #: Key of the facts in the card; keys with an underscore are no upstreams.
 FACTS = "_pretraining"
+#: Keys of recipes that name upstreams whose weights the network is made from.
+ORIGINS = ("init", "teacher")
 _DIGITS = 12
 
 
@@ -85,7 +90,7 @@ def write_card(
     stem = f"{word}-{_digest(network, objective)[:_DIGITS]}"
     source = f"{stem}.safetensors"
     _write(folder / source, lambda path: write_network(path, network))
-    _write(folder / f"{stem}{ENDING}", lambda path: write_objective(path, objective))
+    _write(folder / file_name(source), lambda path: write_objective(path, objective))
     kind = type(network)
     for place, module in own.loaded_from(f"{kind.__module__}."):
         own.copy(place, module, folder)
@@ -107,7 +112,7 @@ def save_card(brain: Any, facts: dict[str, Any]) -> Path:
     ---------
     brain : s3prl_sb.brains.pretraining.PretrainingBrain
         Its ``hparams`` have ``upstream_model``, ``upstream_name``, ``objective``,
-        ``seed`` and ``output_folder``.
+        ``seed`` and ``output_folder``, and may have those of :data:`ORIGINS`.
     facts : dict
         Facts that the training has counted: steps, hours of audio, held-out loss.
 
@@ -117,13 +122,42 @@ def save_card(brain: Any, facts: dict[str, Any]) -> Path:
         The card.
     """
     hparams = brain.hparams
+    origins = {key: getattr(hparams, key, None) for key in ORIGINS}
+    public = {key: public_name(name) for key, name in origins.items() if name}
     return write_card(
         hparams.upstream_model,
         hparams.objective,
         hparams.output_folder,
         hparams.upstream_name,
-        {**facts, "seed": hparams.seed},
+        {**facts, **public, "seed": hparams.seed},
     )
+
+
+def public_name(name: str) -> str:
+    """Returns the name of an upstream that others can read: a path of this machine
+    becomes its last name.
+
+    Arguments
+    ---------
+    name : str
+        See :func:`~s3prl_sb.lobes.cards.loading.load`.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> public_name("tera"), public_name("anna/tera@v1")
+    ('tera', 'anna/tera@v1')
+    >>> public_name("/home/anna/runs/mine.yaml")
+    'mine (a local checkpoint)'
+    """
+    if name in names() or named(name) is not None or "://" in name:
+        return without_secrets(name)
+    if parts := summands(name):
+        return "+".join(map(public_name, parts))
+    return f"{title(name)} (a local checkpoint)"
 
 
 def _write(path: Path, write: Callable[[Path], None]) -> None:

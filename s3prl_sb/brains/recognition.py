@@ -18,11 +18,11 @@ from s3prl_sb.brains.diarization import errors_of, fit_labels
 from s3prl_sb.brains.distributed import share
 from s3prl_sb.brains.frame_lengths import check_lengths
 from s3prl_sb.brains.recognition_data import frame_length, part_sizes
+from s3prl_sb.brains.recognition_detections import EventFrames
 from s3prl_sb.brains.recognition_entries import contributions
 from s3prl_sb.brains.recognition_scores import (
     ERRORS,
     SceneScores,
-    detection_scores,
     inside,
     normalized,
 )
@@ -216,9 +216,7 @@ class RecognitionBrain(SSLBrain):
         )
         stats = self.scores.stats()
         if stage == sb.Stage.TEST and "events" in self.kinds:
-            events = {name: self.heard[name].events for name in main}
-            labels, length = self.decisions.event_labels, self.decisions.frame_seconds
-            stats |= detection_scores(main, events, labels, length)
+            stats |= self._event_frames(main).scores()
         if stage == sb.Stage.VALID and self.metric not in stats:
             raise RecipeError(
                 f"choose_by {self.metric}: nothing in the validation set can be "
@@ -227,10 +225,19 @@ class RecognitionBrain(SSLBrain):
         chosen = {name: float(getattr(self.decisions, name)) for name in CHOSEN}
         return {**stats, **chosen}
 
+    def _event_frames(self, records):
+        """Returns the probabilities of the events of recordings."""
+        events = {name: self.heard[name].events for name in records}
+        decisions = self.decisions
+        labels, length = decisions.event_labels, decisions.frame_seconds
+        return EventFrames(records, events, labels, length)
+
     def measures(self):
         """Returns the counts of each recording that the measures are of."""
-        entries = contributions(self.scores)
-        names = list(self.scores.records)
+        entries, records = contributions(self.scores), self.scores.records
+        if "events" in self.kinds:
+            entries |= self._event_frames(records).entries()
+        names = list(records)
         return Measures.build(self.unit, names, entries) if entries else None
 
     def timeline_of(self, name: str, record: Mapping[str, Any]) -> Timeline:

@@ -11,8 +11,6 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from s3prl_sb.brains.diarization import errors_of
 from s3prl_sb.dataio.manifest import Records
 from s3prl_sb.dataio.timeline import (
@@ -26,7 +24,6 @@ from s3prl_sb.dataio.timeline import (
 from s3prl_sb.dataio.tokenizers import Tokenizer
 from s3prl_sb.lobes.heads.recognizer import KINDS
 from s3prl_sb.metrics.diarization import DiarizationErrors
-from s3prl_sb.metrics.psds import SCENARIOS, psds
 from s3prl_sb.metrics.sound_events import event_counts, segment_counts
 from s3prl_sb.metrics.timeline_score import timeline_f1
 from s3prl_sb.metrics.word_attribution import cpwer, tcpwer, total
@@ -241,50 +238,6 @@ class SceneScores:
             if denominator:
                 rates[measure] = numerator / denominator
         return rates
-
-
-def detection_scores(
-    records: Records,
-    probabilities: Mapping[str, np.ndarray],
-    event_labels: Sequence[str],
-    frame_seconds: float,
-) -> dict[str, float]:
-    """Returns the PSDS of events in the two scenarios of DCASE.
-
-    Arguments
-    ---------
-    records : dict
-        ``{recording: record}``; those without annotated events, or with regions, do not
-        count.
-    probabilities : dict
-        ``{recording: [frames, labels]}``.
-    event_labels : list of str
-        Names of the columns.
-    frame_seconds : float
-        Length of a frame.
-
-    Returns
-    -------
-    dict
-        ``psds1`` and ``psds2``; empty without events.
-    """
-    seen = {
-        name: record
-        for name, record in records.items()
-        if record["events"] is not None and record["regions"] is None
-    }
-    true = {
-        name: [tuple(event) for event in record["events"]]
-        for name, record in seen.items()
-    }
-    if not any(true.values()):
-        return {}
-    durations = {name: record["duration"] for name, record in seen.items()}
-    scores = {name: probabilities[name] for name in seen}
-    return {
-        name: psds(scores, true, durations, frame_seconds, event_labels, **limits).value
-        for name, limits in SCENARIOS.items()
-    }
 
 
 def within(items: Iterable[Item], regions: Sequence | None) -> Timeline:

@@ -23,6 +23,7 @@ from s3prl_sb.schema.keys import KeysError, Schema, shared
 from s3prl_sb.schema.kinds import WrongKind
 from s3prl_sb.startup.configuration import RECIPE, SCHEMA
 from s3prl_sb.storage.files import FileError, naming, read_json, write_json
+from s3prl_sb.terminal.messages import setting
 
 #: Key of what is compared by content: upstream, pipes, modules and data.
 IDENTITY = "identity"
@@ -175,7 +176,7 @@ def check_test(brain, splits=None):
         before = tested.get("conditions") or {}
         what = f"another test set ({tested['name']})"
         if now != before:
-            what = f"a test under other conditions ({_readable(before or 'none')})"
+            what = f"a test under other conditions ({setting(before or 'none')})"
         raise SettingsError(
             f"'{folder / 'results.json'}' is of {what}: it stays as it is. To test the "
             f"finished run on this one: {_score(brain, folder, now, now != before)}"
@@ -313,6 +314,8 @@ def _compare_with(before, now, partial, path):
     optional = {RECIPE, IDENTITY, "modules"}
     if not {*before} & {*now} & {"total_steps"}:  # the schedules differ, and say so
         optional.add("total_steps")
+    if before[IDENTITY].get("upstream") == now[IDENTITY]["upstream"]:
+        optional.add("upstream")  # under another name: a path, or one on the hub
     keys = (now.keys() if partial else before.keys() | now.keys()) - optional
     changed = [words for key in sorted(keys) for words in _change(key, before, now)]
     # Keys that another version of the recipe has added or removed do not count.
@@ -352,9 +355,4 @@ def _change(key, old, new, prefix=""):
     before, now = old.get(key), new.get(key)
     if before == now:
         return []
-    return [f"{prefix}{key} {_readable(before)}, not {_readable(now)}"]
-
-
-def _readable(value):
-    text = "null" if value is None else str(value)
-    return text if len(text) < 80 else f"{text[:80]}…"
+    return [f"{prefix}{key} {setting(before)}, not {setting(now)}"]

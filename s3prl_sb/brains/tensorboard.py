@@ -13,6 +13,7 @@ from speechbrain.utils.distributed import main_process_only
 from speechbrain.utils.train_logger import TrainLogger
 
 from s3prl_sb.brains.plots import log_once
+from s3prl_sb.loggers.tracker import curves
 from s3prl_sb.loggers.tracker import results as named_results
 
 #: Nothing depends on what is logged, see :mod:`s3prl_sb.identity.code`.
@@ -78,7 +79,7 @@ class TensorboardLogger(TrainLogger):
             Names to numbers, or to words, which no curve has.
         """
         if writer := self._writer():
-            for name, value in _numbers(facts):
+            for name, value in curves(facts):
                 writer.add_scalar(f"{name}/step", value, step)
 
     @main_process_only
@@ -98,7 +99,7 @@ class TensorboardLogger(TrainLogger):
         if "steps" not in stats_meta or not self._writer():
             return
         for split, stats in (("train", train_stats), ("valid", valid_stats)):
-            for name, value in _numbers(stats or {}):
+            for name, value in curves(stats or {}):
                 self.writer.add_scalar(f"{name}/{split}", value, stats_meta["steps"])
         self.writer.flush()
 
@@ -189,10 +190,6 @@ class TensorboardLogger(TrainLogger):
         if self.writer:
             self.writer.close()
         self.writer = None
-
-
-def _numbers(facts):
-    return [(k, value) for k, value in facts.items() if not isinstance(value, str)]
 
 
 def _audio(kind, path):

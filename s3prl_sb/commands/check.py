@@ -7,7 +7,9 @@ Authors
 
 def add_arguments(parser):
     """Adds the arguments of the verb to its parser."""
-    parser.add_argument("card", help="name of a card, or your own card.yaml")
+    parser.add_argument(
+        "card", help="name of a card, your own card.yaml, or owner/name on the hub"
+    )
     parser.add_argument(
         "--random",
         action="store_true",

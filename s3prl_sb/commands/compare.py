@@ -15,7 +15,8 @@ def add_arguments(parser):
     for name in ("A", "B"):
         parser.add_argument(
             name,
-            help="folder of a run or an export, or of the runs of several seeds",
+            help="folder of a run or an export, or of the runs of several seeds; an "
+            "export shows texts if it was made with --predictions",
         )
     parser.add_argument(
         "--task", help="such as KS, where the folders have runs of several tasks"

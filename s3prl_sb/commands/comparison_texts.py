@@ -92,7 +92,7 @@ class Shown:
         for name, *row in rows:
             low, high = comparison.differences[name].interval[1:]
             metrics[name] = dict(zip(header[1:], row))
-            metrics[name]["holds_zero"] = bool(low <= 0 <= high)
+            metrics[name]["holds_zero"] = not (low > 0 or high < 0)
         return {
             "task": self.sides[0].task,
             "sides": [
@@ -260,6 +260,12 @@ class Shown:
                 "The test sets have the same ids, but not the same content or "
                 "conditions, as results.json says."
             )
+        for letter, side in zip(SIDES, self.sides):
+            if self._largest() and not side.has_predictions:
+                notes.append(
+                    f"{letter} has no predictions.csv, so its texts are not shown: "
+                    "`s3prl-sb export --predictions` keeps them in an export."
+                )
         units = _plural(comparison.unit, 2)
         if comparison.units < FEW:
             count = f"{comparison.units} {_plural(comparison.unit, comparison.units)}"

@@ -12,6 +12,12 @@ def add_arguments(parser):
     parser.add_argument(
         "--force", action="store_true", help="replace an earlier export"
     )
+    parser.add_argument(
+        "--predictions",
+        action="store_true",
+        help="with the predictions of the test, which s3prl-sb compare shows; they "
+        "have labels or texts of the corpus, and push leaves them out",
+    )
 
 
 def main(arguments):
@@ -19,4 +25,5 @@ def main(arguments):
     from s3prl_sb import inference
 
     run, destination = arguments.run, arguments.destination
-    print(inference.export(run, destination, force=arguments.force))
+    options = {"force": arguments.force, "predictions": arguments.predictions}
+    print(inference.export(run, destination, **options))

@@ -1,4 +1,4 @@
-"""``s3prl-sb push``: an export on the Hugging Face hub, with a model card.
+"""``s3prl-sb push``: a model on the Hugging Face hub, with a model card.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -7,7 +7,11 @@ Authors
 
 def add_arguments(parser):
     """Adds the arguments of the verb to its parser."""
-    parser.add_argument("export", help="an export; or a run, which is exported first")
+    parser.add_argument(
+        "source",
+        help="an export; a run, which is exported first; or a pre-trained upstream: "
+        "the folder of its run, or one of s3prl-sb convert",
+    )
     parser.add_argument("name", help="owner/name of the repository on the hub")
     parser.add_argument(
         "--dry_run",
@@ -29,24 +33,24 @@ def add_arguments(parser):
     parser.add_argument(
         "--license",
         metavar="ID",
-        help="licence of the export, by its name on the hub: apache-2.0, cc-by-4.0, …",
+        help="licence of the model, by its name on the hub: apache-2.0, cc-by-4.0, …",
     )
     parser.add_argument(
         "--weights_licence_accepted",
         "--weights-licence-accepted",
         action="store_true",
-        help="the licence of the upstream's weights in the export lets you pass them "
+        help="the licence of the upstream's weights in it lets you pass them "
         "on, or they are your own",
     )
     parser.add_argument(
         "--force",
         action="store_true",
-        help="replace files of a repository that are no export",
+        help="replace files of a repository that holds something else",
     )
 
 
 def main(arguments):
-    """Puts an export on the hub, or prints what would go there."""
+    """Puts a model on the hub, or prints what would go there."""
     from huggingface_hub.utils import disable_progress_bars
 
     from s3prl_sb.sharing import pushing
@@ -55,18 +59,15 @@ def main(arguments):
     from s3prl_sb.terminal.columns import visible
 
     place = pushing.named(arguments.name, arguments.revision)
-    terms = arguments.license, arguments.weights_licence_accepted
-    if arguments.dry_run:
-        with pushing.prepared(arguments.export, str(place), *terms) as upload:
-            text = pushing.text_of_card(upload, arguments.card)
-            print(visible(text, keep="\n"))
+    options = arguments.license, arguments.weights_licence_accepted, arguments.card
+    with pushing.prepared(arguments.source, str(place), *options) as upload:
+        if arguments.dry_run:
+            print(visible(upload.card(), keep="\n"))
             print(upload.listing())
-        return
-    if not progress.on_terminal():
-        disable_progress_bars()  # in a log they are noise
-    options = arguments.private, place.revision, arguments.message, arguments.card
-    commit = pushing.push(
-        arguments.export, place.name, *options, *terms, force=arguments.force
-    )
-    print(f"{hub.address(place)}, commit {commit}")
-    print(f"s3prl-sb predict {place} a.wav")
+            return
+        if not progress.on_terminal():
+            disable_progress_bars()  # in a log they are noise
+        options = arguments.private, arguments.message, arguments.force
+        commit = pushing.send(upload, place, *options)
+        print(f"{hub.address(place)}, commit {commit}")
+        print(upload.use)

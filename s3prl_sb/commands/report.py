@@ -43,6 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "may then pass 5 MB",
     )
     parser.add_argument(
+        "--audio_root",
+        metavar="OLD=NEW",
+        action="append",
+        default=[],
+        help="audio that the manifests of the runs have in the folder OLD is in NEW "
+        "now; may be given again",
+    )
+    parser.add_argument(
         "--worst",
         metavar="N",
         type=int,
@@ -81,14 +89,18 @@ def main(arguments: argparse.Namespace) -> None:
     arguments : argparse.Namespace
         Values of the arguments of :func:`add_arguments`.
     """
-    from s3prl_sb.report import making
+    from s3prl_sb.report import audio_roots, making
     from s3prl_sb.report.blocks import Options
     from s3prl_sb.storage.files import write_text
 
     for name in ("audio", "worst"):
         if getattr(arguments, name) < 0:
             raise UserError(f"--{name} {getattr(arguments, name)}: give 0 or more")
-    options = Options(audio=arguments.audio, worst=arguments.worst)
+    options = Options(
+        audio=arguments.audio,
+        worst=arguments.worst,
+        audio_roots=audio_roots.parsed(arguments.audio_root),
+    )
     if arguments.serve is not None:
         from s3prl_sb.report import serving
 

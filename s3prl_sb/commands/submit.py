@@ -35,13 +35,17 @@ def main(arguments):
     Returns
     -------
     int
-        0 if every task that was written can be submitted; 1 if the leaderboard would
-        refuse one. The files are there in both cases.
+        0 if every task with a run was written and can be submitted; 1 if one could not
+        be written, the leaderboard would refuse one, or a run could not be read. The
+        files of the others are there in both cases.
     """
     from s3prl_sb.submission.writing import ZIP, result, submit
     from s3prl_sb.terminal import columns
 
+    unread = []
+
     def failed(error):
+        unread.append(error)
         print(f"s3prl-sb: {columns.visible(str(error))}", file=sys.stderr)
 
     places = arguments.folder, arguments.destination
@@ -53,13 +57,14 @@ def main(arguments):
     print(columns.as_text(rows))
     notes = [(each.entry.name, text) for each in made.written for text in each.notes]
     reasons = [(name, f"not in it: {text}") for name, text in made.missing.items()]
-    faults = [(each.entry.name, text) for each in made.written for text in each.faults]
+    faults = [(name, f"not in it: {text}") for name, text in made.failed.items()]
+    faults += [(each.entry.name, text) for each in made.written for text in each.faults]
     for line in _together([*notes, *reasons]):
         print(line)
     for line in _together(faults):
         print(f"s3prl-sb: {line}", file=sys.stderr)
     print(f"{arguments.destination}/{ZIP}")
-    return 1 if faults else 0
+    return 1 if faults or unread else 0
 
 
 def _together(remarks):

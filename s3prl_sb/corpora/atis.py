@@ -15,8 +15,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import hashlib
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from s3prl_sb.corpora.downloading import behind_a_form
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS, skipped
+from s3prl_sb.identity import digest
 
 logger = logging.getLogger(__name__)
 
@@ -95,11 +94,10 @@ def prepare_atis(
             )
         lines = _read(path, corpus / FOLDERS[split], places)
         splits[split] = with_audio(lines, split, str(path))
-    listing = json.dumps(splits, sort_keys=True).encode()
     arguments = {
         "version": VERSION,
         "data_folder": str(corpus),
-        "listing": hashlib.sha256(listing).hexdigest(),
+        "listing": digest(splits),
     }
     if paths := manifest.finished(save_folder, arguments):
         return paths

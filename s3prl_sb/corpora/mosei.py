@@ -20,8 +20,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import hashlib
-import json
 import logging
 import math
 from pathlib import Path
@@ -33,6 +31,7 @@ from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.rows import csv_cells
 from s3prl_sb.dataio.tables import SPLITS, check_classes, skipped
+from s3prl_sb.identity import digest
 
 logger = logging.getLogger(__name__)
 
@@ -122,11 +121,10 @@ def prepare_mosei(
     table = _find_table(corpus, labels_csv)
     splits, places = _read(table, corpus, is_cut, *CLASSES[classes])
     splits = {name: with_audio(splits[name], name, str(table)) for name in SPLITS}
-    listing = json.dumps(splits, sort_keys=True).encode()
     arguments = {
         "version": VERSION,
         "data_folder": str(corpus),
-        "listing": hashlib.sha256(listing).hexdigest(),
+        "listing": digest(splits),
     }
     if paths := manifest.finished(save_folder, arguments):
         return paths

@@ -14,8 +14,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from s3prl_sb.corpora.completeness import check_folder, with_audio
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS, check_classes, skipped
+from s3prl_sb.identity import digest
 
 VERSION = "snips/1"  # a change makes finished preparations stale
 TABLES = "data/nlu_annotation"
@@ -90,11 +89,10 @@ def prepare_snips(
         splits, places = _as_published(folder, speakers)
     else:
         splits, places = _superbs(folder, speakers), {}
-    listing = json.dumps(splits, sort_keys=True).encode()
     arguments = {
         "version": VERSION,
         "data_folder": str(folder),
-        "listing": hashlib.sha256(listing).hexdigest(),
+        "listing": digest(splits),
     }
     if paths := manifest.finished(save_folder, arguments):
         return paths

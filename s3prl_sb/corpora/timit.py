@@ -17,8 +17,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import hashlib
-import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -33,6 +31,7 @@ from s3prl_sb.dataio import label_files, manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.phones import CLASSES, FOLDED
 from s3prl_sb.dataio.tables import skipped
+from s3prl_sb.identity import digest
 from s3prl_sb.terminal.messages import few
 
 logger = logging.getLogger(__name__)
@@ -121,11 +120,10 @@ def prepare_timit(
             for name, record in sentences["test"].items()
             if (record["speaker"] in tested) == inside
         }
-    listing = json.dumps(splits, sort_keys=True).encode()
     arguments = {
         "version": VERSION,
         "data_folder": corpus,
-        "listing": hashlib.sha256(listing).hexdigest(),
+        "listing": digest(splits),
     }
     if paths := manifest.finished(save_folder, arguments):
         return paths

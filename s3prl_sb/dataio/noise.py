@@ -5,17 +5,16 @@ Authors
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 
 from s3prl_sb.dataio.audio import LoadAudio
-from s3prl_sb.dataio.dataset import ManifestDataset, Pipe, generator
+from s3prl_sb.dataio.random_change import RandomChange
 from s3prl_sb.dataio.recordings import random_recording, recordings_in
 
 
-class AddNoise(Pipe):
+class AddNoise(RandomChange):
     """Adds noise at a random signal-to-noise ratio: refines ``sig``.
 
     Arguments
@@ -42,7 +41,7 @@ class AddNoise(Pipe):
     20
     """
 
-    audio = timed = True
+    kind = "noise"
     finite = "noise: {draws: 4}"
 
     def __init__(
@@ -54,32 +53,18 @@ class AddNoise(Pipe):
         seed: int = 0,
         draws: int | None = None,
     ):
+        super().__init__(probability, seed, draws)
         limits = [snr, snr] if isinstance(snr, (int, float)) else list(snr)
         self.low, self.high = map(float, limits if len(limits) == 2 else [1, 0])
         if not -math.inf < self.low <= self.high < math.inf:
             raise ValueError(f"snr: [lowest, highest] in dB, not {limits}")
-        self.probability = probability
-        self.draws, self.seed = draws, None if draws else seed
         self.loader, self.sample_rate = LoadAudio(sample_rate), sample_rate
         self.files: list[str] | None = None
         if files is not None:
             self.files = recordings_in(files, "noise recordings")
 
-    def variants(self, record: Mapping[str, Any]) -> int | None:
-        """Returns the number of noisy forms; None for an unlimited number."""
-        return self.draws
-
-    def add_to(self, dataset: ManifestDataset) -> None:
-        """Refines ``sig``."""
-        dataset.add_dynamic_item(self.add, ["sig", "id", "draw"], "sig")
-
-    def add(self, sig: torch.Tensor, utterance: str, draw: int) -> torch.Tensor:
+    def change(self, sig: torch.Tensor, random: torch.Generator) -> torch.Tensor:
         """Adds noise to [samples]."""
-        if self.draws:
-            draw %= self.draws
-        random = generator(f"{self.seed}|noise", utterance, draw)
-        if torch.rand(1, generator=random) >= self.probability:
-            return sig
         ratio = self.low + (self.high - self.low) * torch.rand(1, generator=random)
         noise = self._noise(len(sig), random)
         power = sig.double().pow(2).mean() / noise.double().pow(2).mean()

@@ -4,18 +4,15 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torchaudio.functional import fftconvolve
 
 from s3prl_sb.dataio.audio import LoadAudio
-from s3prl_sb.dataio.dataset import ManifestDataset, Pipe, generator
+from s3prl_sb.dataio.random_change import RandomChange
 from s3prl_sb.dataio.recordings import random_recording, recordings_in
 
 
-class AddReverb(Pipe):
+class AddReverb(RandomChange):
     """Adds the reverberation of a random room: refines ``sig``.
 
     Arguments
@@ -54,7 +51,7 @@ class AddReverb(Pipe):
     [2.87, 0.0, 1.44, 0.0, 3.83]
     """
 
-    audio = timed = True
+    kind = "reverb"
     finite = "reverb: {draws: 4}"
 
     def __init__(
@@ -65,27 +62,13 @@ class AddReverb(Pipe):
         sample_rate: int = 16000,
         seed: int = 0,
     ):
+        super().__init__(probability, seed, draws)
         self.files = recordings_in(folder, "impulse responses")
-        self.probability = probability
-        self.draws, self.seed = draws, None if draws else seed
         self.loader = LoadAudio(sample_rate, channel=0)
         self.sample_rate = sample_rate
 
-    def variants(self, record: Mapping[str, Any]) -> int | None:
-        """Returns the number of reverberant forms; None for an unlimited number."""
-        return self.draws
-
-    def add_to(self, dataset: ManifestDataset) -> None:
-        """Refines ``sig``."""
-        dataset.add_dynamic_item(self.add, ["sig", "id", "draw"], "sig")
-
-    def add(self, sig: torch.Tensor, utterance: str, draw: int) -> torch.Tensor:
+    def change(self, sig: torch.Tensor, random: torch.Generator) -> torch.Tensor:
         """Adds reverberation to [samples], which stay as many and as loud."""
-        if self.draws:
-            draw %= self.draws
-        random = generator(f"{self.seed}|reverb", utterance, draw)
-        if torch.rand(1, generator=random) >= self.probability:
-            return sig
         return reverberate(sig, random_recording(self.files, self.loader, random))
 
 

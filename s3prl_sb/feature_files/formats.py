@@ -324,19 +324,19 @@ class Kaldi:
         """Writes the other files of a data folder, and the list last."""
         keys = [name for name in sorted(names, key=str.encode) if name in records]
         if not self.pooled:
-            frames = {name: arks.shape(names[name])[0] for name in keys}
-            write_table(folder / "utt2num_frames", frames)
+            frames = {name: str(arks.shape(names[name])[0]) for name in keys}
+            ark_lists.write(folder / "utt2num_frames", frames)
             write_text(folder / arks.FRAME_SHIFT, f"{self.frame_seconds:g}\n")
         for column, file in (("speaker", "utt2spk"), ("text", "text")):
             values = {name: records[name].get(column) for name in keys}
             if None not in values.values():
                 lines = {n: " ".join(str(v).split()) for n, v in values.items()}
-                write_table(folder / file, lines)
+                ark_lists.write(folder / file, lines)
         if (folder / "utt2spk").is_file():
             utterances: dict[str, list[str]] = {}
             for name in keys:
                 utterances.setdefault(str(records[name]["speaker"]), []).append(name)
-            write_table(
+            ark_lists.write(
                 folder / "spk2utt", {s: " ".join(u) for s, u in utterances.items()}
             )
         ark_lists.write(folder / "feats.scp", {name: names[name] for name in keys})
@@ -375,9 +375,3 @@ def arranged(features: np.ndarray, pooled: bool) -> np.ndarray:
     x = features.swapaxes(0, 1)
     x = x[:, 0] if pooled else x
     return np.ascontiguousarray(x[0] if len(x) == 1 else x)
-
-
-def write_table(path: Path, values: dict) -> None:
-    """Writes a file of a data folder: a line for each key, sorted as Kaldi wants it."""
-    keys = sorted(values, key=str.encode)
-    write_text(path, "".join(f"{key} {values[key]}\n" for key in keys))

@@ -4,6 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import copy
 import os
 import re
 
@@ -174,3 +175,89 @@ def shown(path):
     """
     near = os.path.relpath(path)
     return f"'{path if near.startswith(os.pardir) else near}'"
+
+
+def copied(node):
+    """Returns a deep copy of a node; that of ruamel.yaml loses tags of empty lists.
+
+    Arguments
+    ---------
+    node : object
+        Node, as ruamel.yaml loads it.
+
+    Returns
+    -------
+    object
+
+    Example
+    -------
+    >>> import ruamel.yaml
+    >>> tag(copied(ruamel.yaml.YAML().load("a: !apply:os.getcwd []"))["a"])
+    '!apply:os.getcwd'
+    """
+    from ruamel.yaml.comments import CommentedSeq
+
+    memo = {}
+    for inner in walk(node):
+        if type(inner) is CommentedSeq and not inner:
+            memo[id(inner)] = inner.copy_attributes(CommentedSeq())
+    return copy.deepcopy(node, memo)
+
+
+def drop_comments(node):
+    """Removes the comments of a node and of all nodes inside.
+
+    Arguments
+    ---------
+    node : object
+        Node, as ruamel.yaml loads it; changed in place.
+
+    Example
+    -------
+    >>> import ruamel.yaml, sys
+    >>> node = ruamel.yaml.YAML().load("a: 1  # comment")
+    >>> drop_comments(node)
+    >>> ruamel.yaml.YAML().dump(node, sys.stdout)
+    a: 1
+    """
+    from ruamel.yaml.comments import Comment
+
+    for inner in walk(node):
+        if isinstance(inner, (dict, list)) and hasattr(inner, Comment.attrib):
+            delattr(inner, Comment.attrib)
+
+
+def show_comments(node):
+    """Makes the comments of a node and of all nodes inside appear once more.
+
+    ruamel.yaml remembers those that it has written. Of a copy that was written before,
+    it leaves out a comment between a key and its list, and then the list is no YAML.
+
+    Arguments
+    ---------
+    node : object
+        Node, as ruamel.yaml loads it; changed in place.
+
+    Example
+    -------
+    >>> import copy, ruamel.yaml, sys
+    >>> node = copy.deepcopy(ruamel.yaml.YAML().load("a:\\n  # comment\\n  - 1"))
+    >>> for _ in range(2):
+    ...     show_comments(node)
+    ...     ruamel.yaml.YAML().dump(node, sys.stdout)
+    a:
+      # comment
+    - 1
+    a:
+      # comment
+    - 1
+    """
+    for inner in walk(node):
+        if isinstance(inner, (dict, list)) and hasattr(inner, "ca"):
+            left = [inner.ca.comment, *inner.ca.items.values()]
+            while left:
+                part = left.pop()
+                if isinstance(part, list):
+                    left += part
+                elif part is not None:
+                    part.reset()

@@ -17,7 +17,7 @@ from s3prl_sb.foreign import Document, find_class, own_names, with_own_names
 from s3prl_sb.foreign.tags import quoted
 from s3prl_sb.foreign.trust import require
 from s3prl_sb.hyperyaml import programs
-from s3prl_sb.hyperyaml.nodes import walk
+from s3prl_sb.hyperyaml.nodes import drop_comments
 from s3prl_sb.identity.upstreams import changed_since
 from s3prl_sb.inference.finished import AGAIN, ExportError, read_run
 from s3prl_sb.lobes.cards.fusing import sources
@@ -29,6 +29,7 @@ from s3prl_sb.terminal.messages import few
 
 UPSTREAM = "upstream_source"  # name of a local checkpoint in an export
 MEASURES = "measures.json"  # of each utterance of the test, for intervals
+PREDICTIONS = "predictions.csv"  # of the test, with what is true
 MODULES = ("upstream", "featurizer", "head")
 MARK = "exported by s3prl_sb"  # in the first line of an export's hyperparams.yaml
 SETTINGS = "the settings of a run"
@@ -61,6 +62,7 @@ def export(
     destination: str | Path,
     copy_upstream: bool = True,
     force: bool = False,
+    predictions: bool = False,
 ) -> Path:
     """Exports the best checkpoint of a run to a folder that ``from_hparams`` loads.
 
@@ -75,6 +77,9 @@ def export(
         published address stays an address.
     force : bool
         Whether to replace an existing export. Other files in the folder stay.
+    predictions : bool
+        Whether to copy the predictions of the test, which ``s3prl-sb compare`` shows.
+        They have the labels or texts of the corpus, whose licence may forbid that.
 
     Returns
     -------
@@ -84,8 +89,9 @@ def export(
     Raises
     ------
     ExportError
-        If the run is not finished, the destination holds something else, or the
-        upstream's checkpoint is not the one that the run was trained with.
+        If the run is not finished or lacks what is asked for, the destination holds
+        something else, or the upstream's checkpoint is not the one that the run was
+        trained with.
     s3prl_sb.foreign.trust.TrustError
         If the export would run code that is not trusted in the folder of the run. The
         destination might be trusted.
@@ -106,19 +112,22 @@ def export(
     if find_class(kind, foreign.INTERFACE) is None:
         raise ExportError(f"'{folder}' is of no known interface: {kind!r}.")
     run = _Run(folder, results, interface, checkpoint, settings)
+    if predictions and not (folder / PREDICTIONS).is_file():
+        raise ExportError(f"'{folder}' has no {PREDICTIONS} to export. {AGAIN}")
     _require_trust(run)
     _check_weights(run)
+    kept = [MEASURES, *([PREDICTIONS] if predictions else [])]
 
     with Part(destination) as part:
         _check_destination(destination, force)  # it may have been created meanwhile
         part.path.mkdir()
-        _fill(part.path, destination.resolve(), run, copy_upstream)
+        _fill(part.path, destination.resolve(), run, copy_upstream, kept)
         replaced = _files_of_export(destination)
         part.publish(keep=lambda name: name not in replaced)
     return destination
 
 
-def _fill(folder, destination, run, copy_upstream):
+def _fill(folder, destination, run, copy_upstream, kept):
     """Writes an export into a folder that will be moved to its destination."""
     loadables = []
     for name in MODULES:
@@ -130,11 +139,12 @@ def _fill(folder, destination, run, copy_upstream):
         own.copy(place, name, folder)
     nodes = _nodes(run, destination)
     text = io.StringIO()
-    _drop_comments(nodes)  # the entries carry the headings of the recipe
+    drop_comments(nodes)  # the entries carry the headings of the recipe
     programs.write(nodes, text)
     write_json(folder / "results.json", run.results)
-    if (run.folder / MEASURES).is_file():  # s3prl-sb compare takes exports, too
-        shutil.copyfile(run.folder / MEASURES, folder / MEASURES)
+    for name in kept:  # s3prl-sb compare takes exports, too
+        if (run.folder / name).is_file():
+            shutil.copyfile(run.folder / name, folder / name)
     (folder / "hyperparams.yaml").write_text(
         f"# {printable(run.results['task'])} with {printable(run.results['upstream'])},"
         f" {MARK}.\n# Load it with s3prl_sb.inference.load.\n"
@@ -182,14 +192,6 @@ def _nodes(run, destination):
         nodes["head"].yaml_set_ctag(Tag(suffix=tag))
         nodes["head"].update(quoted(interface["head"]))
     return nodes
-
-
-def _drop_comments(nodes):
-    from ruamel.yaml.comments import Comment
-
-    for node in walk(nodes):
-        if isinstance(node, (dict, list)) and hasattr(node, Comment.attrib):
-            delattr(node, Comment.attrib)
 
 
 def pretrainer(loadables):

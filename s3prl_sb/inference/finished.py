@@ -40,6 +40,10 @@ def read_run(run):
     s3prl_sb.storage.files.FileError
         If a file is damaged; another checkpoint is never used instead.
     """
+    if not run.is_dir():
+        raise ExportError(
+            f"There is no folder '{run}'. Give the output_folder of a finished run."
+        )
     if parts := parts_of(run):
         raise ExportError(
             f"'{run}' holds a run for each of {few(parts)}. Choose one, such as "

@@ -14,7 +14,7 @@ from s3prl_sb.hyperyaml.nodes import tag
 from s3prl_sb.inference.exporting import ExportError, export, own_code
 from s3prl_sb.inference.finished import parts_of, read_run
 from s3prl_sb.inference.pretrained import SpeechModel
-from s3prl_sb.inference.published import folder_of, is_from_hub
+from s3prl_sb.inference.published import existing, is_from_hub
 from s3prl_sb.inference.reading import WHAT, read
 from s3prl_sb.storage.files import FileError, naming, read_yaml
 
@@ -50,12 +50,12 @@ def load(
     ------
     ExportError
         If the folder is neither.
-    s3prl_sb.storage.hub.HubError
+    s3prl_sb.storage.repositories.HubError
         If the hub does not give it.
     s3prl_sb.foreign.trust.TrustError
         If it would run code and is not trusted.
     """
-    folder = folder_of(folder, revision)
+    folder = existing(folder, revision)
     with trusting(trust):
         return _load(folder, **kwargs)
 
@@ -77,7 +77,7 @@ def interface_of(folder: str | Path) -> type[SpeechModel]:
     ExportError
         If the folder is neither.
     """
-    folder = folder_of(folder)
+    folder = existing(folder)
     if not is_run(folder):
         return _interface(folder)
     name = read_run(folder)[1]["class"]

@@ -9,16 +9,15 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import re
 from pathlib import Path
 
 from s3prl_sb.errors import printable
 from s3prl_sb.inference.finished import ExportError
-from s3prl_sb.storage import checksums, hub
+from s3prl_sb.lobes.cards.places import CARD
+from s3prl_sb.storage import checksums, hub, repositories
+from s3prl_sb.storage.snapshots import listed_files
 
-SNAPSHOT = re.compile("models--[^/]+/snapshots/[0-9a-f]{40}")
 SETTINGS = "hyperparams.yaml"
-AGAIN = "The repository is no whole export: ask its owner to push it again."
 
 
 def folder_of(model: str | Path, revision: str | None = None) -> Path:
@@ -40,7 +39,7 @@ def folder_of(model: str | Path, revision: str | None = None) -> Path:
     ------
     ExportError
         If the repository is no export; says what it is.
-    s3prl_sb.storage.hub.HubError
+    s3prl_sb.storage.repositories.HubError
         If the repository is not accessible.
 
     Example
@@ -48,29 +47,56 @@ def folder_of(model: str | Path, revision: str | None = None) -> Path:
     >>> folder_of("/exports/ks").as_posix()
     '/exports/ks'
     """
-    path, place = Path(model), hub.repository(str(model), revision)
-    if place is None or path.exists():
-        return path
-    if place.revision is None and path.parent.is_dir():
-        return path  # a folder that is missing, among those that are there
-    folder = hub.download(place, [checksums.FILE, SETTINGS])
-    if not all((folder / name).is_file() for name in (checksums.FILE, SETTINGS)):
+    place = repositories.elsewhere(model, revision)
+    if place is None:
+        return Path(model)
+    folder = listed_files(place, [SETTINGS])
+    if folder is None:
         raise ExportError(_what_it_is(place))
-    names = checksums.listed(folder, AGAIN)
-    commit = place._replace(revision=folder.name)
-    folder = hub.download(commit, [checksums.FILE, *names])
-    missing = [name for name in names if not (folder / name).exists()]
-    if missing:
-        lacks = f"'{place}' lacks '{printable(missing[0])}'"
-        if hub.offline():
-            raise ExportError(f"{lacks} in the cache: load it once with a network.")
-        raise ExportError(f"{lacks}. {AGAIN}")
     return folder
+
+
+def existing(model: str | Path, revision: str | None = None) -> Path:
+    """Returns the folder that :func:`folder_of` returns, if it is there.
+
+    Arguments
+    ---------
+    model, revision
+        See :func:`folder_of`.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    ExportError
+        If there is no such folder, or the repository is no export.
+    s3prl_sb.storage.repositories.HubError
+        If the repository is not accessible.
+
+    Example
+    -------
+    >>> existing("results/KS/a")
+    Traceback (most recent call last):
+    ...
+    s3prl_sb.inference.finished.ExportError: There is no folder 'results/KS/a'. Give …
+    """
+    folder = folder_of(model, revision)
+    if folder.is_dir():
+        return folder
+    name = "owner/name"
+    if repositories.repository(str(model)) is not None:  # its parent is a folder here
+        name = f"{model}@main"
+    raise ExportError(
+        f"There is no folder '{printable(folder)}'. Give that of a run or an export; "
+        f"one on the hub is {name}."
+    )
 
 
 def is_from_hub(folder: Path) -> bool:
     """Returns whether a folder is a snapshot in the hub's cache."""
-    return SNAPSHOT.fullmatch("/".join(folder.absolute().parts[-3:])) is not None
+    return repositories.snapshot_of(folder) is not None
 
 
 def _what_it_is(place):
@@ -82,6 +108,8 @@ def _what_it_is(place):
         files = HfApi().list_repo_files(place.name, revision=place.revision)
     except Exception as error:  # offline
         return f"{start}, or is not whole: {hub.explained(error, place, 'read')}"
+    if CARD in files and checksums.FILE in files:
+        return f"{start}: it is a pre-trained upstream, --upstream {place}."
     if SETTINGS in files:
         return f"{start}: it seems to be SpeechBrain's. Load it with speechbrain."
     if "config.json" in files:

@@ -111,13 +111,6 @@ class WandbLogger(Tracker):
         """
         self.run.log({STEP: step, **values})
 
-    def media(self, pictures, sounds):
-        """Returns pictures and sounds of the library."""
-        library = self.library()
-        shown = {f"pictures/{p.stem}": library.Image(str(p)) for p in pictures}
-        heard = {f"sounds/{name}": library.Audio(str(path)) for name, path in sounds}
-        return {**shown, **heard}
-
     def conclude(self, run, values):
         """Sets the results as the summary, in place of the last points."""
         run.summary.update(values)
@@ -162,13 +155,6 @@ class TrackioLogger(Tracker):
     def send(self, values, step):
         """Sends values of an update."""
         self.run.log(values, step=step)
-
-    def media(self, pictures, sounds):
-        """Returns pictures and sounds of the library."""
-        library = self.library()
-        shown = {f"pictures/{p.stem}": library.Image(str(p)) for p in pictures}
-        heard = {f"sounds/{name}": library.Audio(str(path)) for name, path in sounds}
-        return {**shown, **heard}
 
     def finish_run(self, run):
         """Ends the run; Trackio prints that it does, and again at the exit."""

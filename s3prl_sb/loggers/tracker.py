@@ -59,7 +59,8 @@ class Tracker(TrainLogger):
     One of several processes has it, and no other one: its methods wait for nobody,
     unlike those that SpeechBrain's ``main_process_only`` decorates.
 
-    A subclass has :meth:`start`, :meth:`send` and :meth:`media`.
+    A subclass has :meth:`start` and :meth:`send`. Its library has ``Image`` and
+    ``Audio``.
 
     Arguments
     ---------
@@ -115,8 +116,11 @@ class Tracker(TrainLogger):
         raise NotImplementedError
 
     def media(self, pictures: Sequence[Path], sounds: Sequence[tuple[str, Path]]):
-        """Returns pictures and sounds as values, by their names."""
-        raise NotImplementedError
+        """Returns pictures and sounds of the library, by their names."""
+        library = self.library()
+        shown = {f"pictures/{p.stem}": library.Image(str(p)) for p in pictures}
+        heard = {f"sounds/{name}": library.Audio(str(path)) for name, path in sounds}
+        return {**shown, **heard}
 
     @_tolerant
     def resume(self, step: int) -> None:
@@ -147,7 +151,7 @@ class Tracker(TrainLogger):
         facts : dict
             Names to numbers, or to words, which no curve has.
         """
-        self._log("step", step, {f"{k}/step": v for k, v in _numbers(facts)})
+        self._log("step", step, {f"{k}/step": v for k, v in curves(facts)})
 
     def log_stats(
         self,
@@ -167,7 +171,7 @@ class Tracker(TrainLogger):
             values = {
                 f"{name}/{split}": value
                 for split, stats in splits.items()
-                for name, value in _numbers(stats or {})
+                for name, value in curves(stats or {})
             }
             self._log("validation", stats_meta["steps"], values)
 
@@ -344,5 +348,12 @@ def _is_plain(value):
     return value is None or isinstance(value, kinds)
 
 
-def _numbers(facts):
+def curves(facts: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Lists the facts of an update or a validation that are numbers, not words.
+
+    Example
+    -------
+    >>> curves({"loss": 0.5, "rate": "warm-up"})
+    [('loss', 0.5)]
+    """
     return [(key, value) for key, value in facts.items() if not isinstance(value, str)]

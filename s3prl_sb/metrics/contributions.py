@@ -16,12 +16,13 @@ import torch
 
 from s3prl_sb.metrics.sound_events import EventCounts
 from s3prl_sb.metrics.transcription import Edits
+from s3prl_sb.metrics.weighted_labels import places
 
 #: Contributions to one metric: its ``kind``, and arrays with a number for each item.
 Entry = dict[str, Any]
 Numbers = Sequence[float] | np.ndarray | torch.Tensor
 
-LARGEST = 1 << 18  # scores of examples and labels: 15 s of CPU time for intervals
+LARGEST = 1 << 24  # scores of examples and labels
 
 
 def ratio(
@@ -135,9 +136,9 @@ def of_drawn_classes(predicted: torch.Tensor, true: torch.Tensor) -> dict[str, E
     Returns
     -------
     dict
-        "accuracy", and "balanced_accuracy" as a ratio of sums in which each label
-        weighs 1, so that one that is drawn twice weighs 2. There is no "macro_f1":
-        labels that are not drawn would still be predicted, with an F1 score of 0.
+        "accuracy"; "balanced_accuracy" as a ratio of sums in which each label weighs 1,
+        so that one that is drawn twice weighs 2; "macro_f1", see
+        :func:`s3prl_sb.metrics.weighted_sums.drawn_macro_f1`.
 
     Example
     -------
@@ -147,7 +148,12 @@ def of_drawn_classes(predicted: torch.Tensor, true: torch.Tensor) -> dict[str, E
     """
     right = (predicted == true).long()
     shares = 1 / torch.bincount(true).double()[true]
-    return {"accuracy": mean(right), "balanced_accuracy": ratio(right * shares, shares)}
+    sides = {"predictions": plain(predicted), "targets": plain(true)}
+    return {
+        "accuracy": mean(right),
+        "balanced_accuracy": ratio(right * shares, shares),
+        "macro_f1": {"kind": "drawn_macro_f1", **sides},
+    }
 
 
 def group_ratio(numerators: Numbers, denominators: Numbers, groups: Numbers) -> Entry:
@@ -213,21 +219,21 @@ def of_scores(scores: torch.Tensor, true: torch.Tensor) -> dict[str, Entry]:
     dict
         "mean_average_precision", "d_prime" and "auc", see
         :mod:`s3prl_sb.metrics.multi_label`; empty if there are more than
-        :data:`LARGEST` scores.
+        :data:`LARGEST` scores. Scores are replaced by their
+        :func:`~s3prl_sb.metrics.weighted_labels.places`.
 
     Example
     -------
     >>> scores = torch.tensor([[0.9, 0.1], [0.2, 0.1]])
     >>> entries = of_scores(scores, torch.tensor([[1, 0], [1, 1]]).bool())
     >>> entries["mean_average_precision"]["scores"].tolist()
-    [[1, 0], [0, 0]]
+    [[3, 1], [1, 1]]
     """
     if scores.numel() > LARGEST:
         return {}
-    # Ranks order like scores, with fewer digits
-    ranks = [column.unique(return_inverse=True)[1] for column in scores.T]
+    sides = scores.numpy(), true.int().numpy()
     name = "mean_average_precision"
-    arrays = {"scores": torch.stack(ranks, 1).numpy(), "targets": true.long().numpy()}
+    arrays = {"scores": places(*sides), "targets": sides[1]}
     others = {kind: {"kind": kind, "of": name} for kind in ("d_prime", "auc")}
     return {name: {"kind": "average_precision", **arrays}, **others}
 

@@ -97,6 +97,27 @@ def corpus_errors(predicted, true, regions=None, collar=0.0, skip_overlap=False)
     return errors
 
 
+def speaker_last(segments):
+    """Puts the speakers of segments last, as :func:`corpus_errors` takes them.
+
+    Arguments
+    ---------
+    segments : iterable of tuple
+        (speaker, start, stop), as in RTTM files.
+
+    Returns
+    -------
+    list of tuple
+        (start, stop, speaker).
+
+    Example
+    -------
+    >>> speaker_last([("ann", 0.5, 2.75)])
+    [(0.5, 2.75, 'ann')]
+    """
+    return [(start, stop, speaker) for speaker, start, stop in segments]
+
+
 def segment_errors(predicted, true, regions=None, collar=0.0, skip_overlap=False):
     """Computes the errors of a recording, exact at the boundaries of segments.
 

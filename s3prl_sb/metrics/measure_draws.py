@@ -102,7 +102,7 @@ def values(entries: Sequence[Entry], sampled: Sampled) -> Array:
     total = np.zeros(len(entries))
     for stratum in _strata(sampled):
         ones = np.ones((len(stratum.rows), 1))
-        metrics = [entry.take(stratum.rows).weighted().of for entry in entries]
+        metrics = _functions(entries, stratum, sampled)
         total += [stratum.share * metric(ones)[0] for metric in metrics]
     return total
 
@@ -125,15 +125,18 @@ def resampled(
     Returns
     -------
     list of numpy.ndarray
-        [entries, resamples] for each group.
+        [entries, resamples] for each group; NaN if no stratum has two units, as all
+        draws are the same then.
     """
     if resamples < 1:
         raise ValueError(f"{resamples} resamples, not one or more")
     entries = [entry for group in groups for entry in group]
     total = np.zeros((len(entries), resamples))
     strata = _strata(sampled)
+    if all(stratum.size < 2 for stratum in strata):
+        total[:], strata = np.nan, []
     for number, stratum in enumerate(strata):
-        metrics = [entry.take(stratum.rows).weighted().of for entry in entries]
+        metrics = _functions(entries, stratum, sampled)
         own = seed if len(strata) == 1 else [seed, number]
         first, room = 0, max([len(stratum.rows), *(e.columns for e in entries)])
         for counts in draws(stratum.size, resamples, own, room):
@@ -143,6 +146,15 @@ def resampled(
             first = last
     ends = np.cumsum([len(group) for group in groups])[:-1]
     return np.split(total, ends) if groups else []
+
+
+def _functions(entries, stratum, sampled):
+    """Returns metrics of the items of a stratum as functions of weights."""
+    taken: dict = {}
+    shared: dict = {}
+    if len(stratum.rows) < len(sampled.items):
+        entries = [entry.take(stratum.rows, taken) for entry in entries]
+    return [entry.weighted(shared).of for entry in entries]
 
 
 def number_of_units(sampled: Sampled) -> int:

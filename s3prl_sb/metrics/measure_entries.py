@@ -9,11 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from s3prl_sb.metrics.measure_tables import read_array, write_array
 from s3prl_sb.metrics.resampled import KINDS, MEAN_OF
 from s3prl_sb.metrics.weighted_sums import Array, Weighted, mean_of
-
-LARGEST = 50_000_000  # numbers in a table
-SPARSE = 0.2  # share of other numbers than 0 up to which a table is written by them
 
 
 class Entry(NamedTuple):
@@ -39,29 +37,48 @@ class Entry(NamedTuple):
     terms: Mapping[str, "Entry"] = {}
     complement: tuple[str, ...] = ()
 
-    def weighted(self) -> Weighted:
-        """Returns the metric as a function of weights of the items."""
+    def weighted(self, shared: dict | None = None) -> Weighted:
+        """Returns the metric as a function of weights of the items.
+
+        Arguments
+        ---------
+        shared : dict, optional
+            Preparations that metrics of the same arrays share, at first empty.
+
+        Returns
+        -------
+        Weighted
+        """
+        shared = {} if shared is None else shared
         if self.kind == MEAN_OF:
             terms = [
-                (t.weighted(), n in self.complement) for n, t in self.terms.items()
+                (term.weighted(shared), name in self.complement)
+                for name, term in self.terms.items()
             ]
             return mean_of(terms, **self.parameters)
-        return KINDS[self.kind].make(**self.arrays, **self.parameters)
+        return KINDS[self.kind].weighted(self.arrays, self.parameters, shared)
 
-    def take(self, rows: Array) -> "Entry":
+    def take(self, rows: Array, taken: dict | None = None) -> "Entry":
         """Returns the metric of some items.
 
         Arguments
         ---------
         rows : numpy.ndarray
             Indices of the items.
+        taken : dict, optional
+            Arrays of these rows that metrics share, at first empty.
 
         Returns
         -------
         Entry
         """
-        arrays = {name: array[rows] for name, array in self.arrays.items()}
-        terms = {name: term.take(rows) for name, term in self.terms.items()}
+        taken = {} if taken is None else taken
+        arrays = {}
+        for name, array in self.arrays.items():
+            if id(array) not in taken:
+                taken[id(array)] = array[rows]
+            arrays[name] = taken[id(array)]
+        terms = {name: term.take(rows, taken) for name, term in self.terms.items()}
         return self._replace(arrays=arrays, terms=terms)
 
     @property
@@ -103,9 +120,10 @@ def entries_of(metrics: Mapping[str, Any], items: int) -> dict[str, Entry]:
     {'values': array([1., 0.])}
     """
     entries: dict[str, Entry] = {}
+    shared: dict = {}
     for name in sorted(metrics, key=lambda name: _order(metrics[name])):
         try:
-            entries[name] = _entry(metrics[name], items, entries)
+            entries[name] = _entry(metrics[name], items, entries, shared)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else error
             raise ValueError(f"metric '{name}': {reason}") from error
@@ -135,7 +153,7 @@ def _parameters(values, known):
     return {name: float(value) for name, value in parameters.items()}
 
 
-def _entry(values, items, entries):
+def _entry(values, items, entries, shared):
     if values["kind"] == MEAN_OF:
         return _mean_of(values, entries)
     kind = KINDS.get(values["kind"])
@@ -145,7 +163,7 @@ def _entry(values, items, entries):
         source = entries[values["of"]].arrays
     else:
         wanted = [*kind.arrays, *(name for name in kind.optional if name in values)]
-        source = {name: _array(values[name], items) for name in wanted}
+        source = {name: read_array(values[name], items) for name in wanted}
     arrays = {name: source[name] for name in source if name in kind.arrays}
     arrays |= {name: source[name] for name in kind.optional if name in source}
     for name in kind.arrays:
@@ -153,33 +171,9 @@ def _entry(values, items, entries):
             raise ValueError(f"'{name}' lacks a value")
     entry = Entry(values["kind"], arrays, _parameters(values, kind.parameters))
     if entry.is_finite:
-        if entry.weighted().of(np.ones((items, 1))).shape != (1,):
+        if entry.weighted(shared).of(np.ones((items, 1))).shape != (1,):
             raise ValueError("its arrays do not fit together")
     return entry
-
-
-def _array(values, items):
-    """Returns the rows of items as an array of float64."""
-    if isinstance(values, Mapping):
-        rows, columns = values["shape"]
-        if rows != items or not 0 < rows * columns <= LARGEST:
-            raise ValueError(f"a table of shape {values['shape']}")
-        array = np.zeros((rows, columns))
-        array[np.array(values["rows"], int), np.array(values["columns"], int)] = (
-            _numbers(values["values"])
-        )
-        return array
-    array = _numbers(values)
-    if array.ndim not in (1, 2) or len(array) != items:
-        raise ValueError(f"an array of shape {array.shape}, for {items} items")
-    return array
-
-
-def _numbers(values):
-    array = np.asarray(values)
-    if array.dtype.kind not in "biufO":
-        raise ValueError(f"numbers are {array.dtype}")
-    return array.astype(float)  # None becomes NaN
 
 
 def as_json(entries: Mapping[str, Entry]) -> dict[str, Any]:
@@ -210,7 +204,7 @@ def as_json(entries: Mapping[str, Entry]) -> dict[str, Any]:
         elif (other := next(before, None)) is not None:
             values[name]["of"] = other
         else:
-            values[name] |= {k: _listed(array) for k, array in entry.arrays.items()}
+            values[name] |= {k: write_array(array) for k, array in entry.arrays.items()}
         if entry.parameters:
             values[name]["parameters"] = dict(entry.parameters)
     return values
@@ -221,20 +215,3 @@ def _same(one, other):
     return bool(one.arrays) and all(
         array is other.arrays.get(name) for name, array in one.arrays.items()
     )
-
-
-def _listed(array):
-    """Returns an array as JSON values: whole numbers without a point, NaN as None."""
-    if array.ndim == 2 and np.count_nonzero(array) <= SPARSE * array.size:
-        rows, columns = np.nonzero(array)
-        return {
-            "shape": list(array.shape),
-            "rows": rows.tolist(),
-            "columns": columns.tolist(),
-            "values": _listed(array[rows, columns]),
-        }
-    if (np.abs(array) < 2**53).all() and (array == np.rint(array)).all():
-        return array.astype(int).tolist()
-    if np.isnan(array).any():
-        return np.where(np.isnan(array), None, array).tolist()
-    return array.tolist()

@@ -189,7 +189,7 @@ def intervals_of(
     dict
         ``level``, ``resamples``, ``unit``, ``units`` (how many there are), and
         ``metrics``, names to [low, high]. Metrics that are not defined are left out,
-        and all of them if there are fewer than two units.
+        and all of them if no stratum has two units.
 
     Example
     -------
@@ -201,7 +201,7 @@ def intervals_of(
     (4, {'accuracy': [0.25, 1.0]})
     """
     units, metrics = drawing.number_of_units(measures), {}
-    entries = list(measures.entries.values()) if units > 1 else []
+    entries = list(measures.entries.values())
     groups = drawing.resampled([[e] for e in entries], measures, resamples, seed)
     for name, draws in zip(measures.names, groups):
         low, high = limits(draws[0], level)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from s3prl_sb.metrics.resampled import KINDS
+
 if TYPE_CHECKING:
     from s3prl_sb.metrics.measures import Measures
 
@@ -49,10 +51,11 @@ def together(
     if any(each.units is not None for each in every):
         units = [unit for each in every for unit in each.units or each.items]
     entries = {}
+    stacked: dict = {}
     for name in every[0].names:
         columns = [each.entries[name] for each in every if name in each.entries]
-        if len(columns) == len(every) and len({c.kind for c in columns}) == 1:
-            entries[name] = _stacked(columns)
+        if len(columns) == len(every) and _fit(columns):
+            entries[name] = _stacked(columns, stacked)
     sizes = Counter(groups.values())
     return {
         "unit": every[0].unit,
@@ -64,17 +67,29 @@ def together(
     }
 
 
-def _stacked(entries):
-    """Returns the entries of parts as one; tables get the columns of the widest."""
+def _fit(entries):
+    """Returns whether the entries of parts can be those of one metric."""
+    if len({entry.kind for entry in entries}) > 1:
+        return False
+    same = KINDS[entries[0].kind].same if entries[0].kind in KINDS else ()
+    return all(len({e.arrays[name].shape[1] for e in entries}) == 1 for name in same)
+
+
+def _stacked(entries, stacked):
+    """Returns the entries of parts as one; tables get the columns of the widest. Arrays
+    that metrics share are `stacked` once."""
     arrays = {}
     for name in entries[0].arrays:
         each = [entry.arrays[name] for entry in entries]
-        if each[0].ndim == 2:
-            width = max(array.shape[1] for array in each)
-            each = [np.pad(a, ((0, 0), (0, width - a.shape[1]))) for a in each]
-        arrays[name] = np.concatenate(each)
+        key = tuple(map(id, each))
+        if key not in stacked:
+            if each[0].ndim == 2:
+                width = max(array.shape[1] for array in each)
+                each = [np.pad(a, ((0, 0), (0, width - a.shape[1]))) for a in each]
+            stacked[key] = np.concatenate(each)
+        arrays[name] = stacked[key]
     terms = {
-        name: _stacked([entry.terms[name] for entry in entries])
+        name: _stacked([entry.terms[name] for entry in entries], stacked)
         for name in entries[0].terms
     }
     return entries[0]._replace(arrays=arrays, terms=terms)

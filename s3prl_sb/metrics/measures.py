@@ -18,14 +18,14 @@ differ in need nothing else. The file has, beside ``version``,
     :data:`s3prl_sb.metrics.resampled.KINDS`, its arrays and its ``parameters``; or
     ``of``, another metric that has the same arrays
 
-A table [items, columns] that is mostly zeros is ``{"shape", "rows", "columns",
-"values"}``. Null stands for NaN.
+Arrays and tables are those of :mod:`s3prl_sb.metrics.measure_tables`.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,7 +46,7 @@ __all__ = ["FILE", "Measures", "combined", "difference", "intervals_of"]
 
 FILE = "measures.json"
 WHAT, FIX = "the measures of a run", "Delete it, or evaluate the run again."
-VERSION = 1
+VERSION, READ = 2, (1, 2)  # the first one had no packed tables
 
 Unit = str | Sequence[str]
 
@@ -119,7 +119,7 @@ class Measures:
         if not items or not all(isinstance(item, str) for item in items):
             raise ValueError("'items' are texts, one or more")
         if len(set(items)) < len(items):
-            twice = next(item for item in items if items.count(item) > 1)
+            (twice, _), *_ = Counter(items).most_common(1)
             raise ValueError(f"item '{twice}' is there twice")
         if units is not None:
             units = _units(units, items)
@@ -159,7 +159,7 @@ class Measures:
         if not {"version", "metrics"} & set(values):
             return None  # counts of scenes, which had this name in an older version
         with naming(path, WHAT, FIX):
-            if values.get("version") != VERSION:
+            if values.get("version") not in READ:
                 raise ValueError(f"version {values.get('version')}, not {VERSION}")
             arrays = [values[name] for name in ("unit", "items", "metrics")]
             drawn = [values.get(name) for name in ("units", "strata", "shares")]
@@ -204,6 +204,17 @@ class Measures:
         """
         return float(drawing.values([self.entry(name)], self)[0])
 
+    def values(self) -> dict[str, float]:
+        """Returns all metrics of all items, in less time than one by one.
+
+        Returns
+        -------
+        dict of str to float
+            NaN where one is not defined.
+        """
+        numbers = drawing.values(list(self.entries.values()), self)
+        return dict(zip(self.names, numbers.tolist()))
+
     def by_item(self, name: str) -> ByItem | None:
         """Returns a metric of each item alone.
 
@@ -234,17 +245,23 @@ class Measures:
         Returns
         -------
         Measures
+            Without strata that have no item left; the shares of the others grow in
+            proportion.
         """
         if list(items) == self.items:
             return self
         places = {item: row for row, item in enumerate(self.items)}
         rows = np.array([places[item] for item in items], int)
+        taken: dict = {}
+        strata = self.strata and [self.strata[row] for row in rows]
+        entries = {n: entry.take(rows, taken) for n, entry in self.entries.items()}
         return replace(
             self,
             items=list(items),
-            entries={name: entry.take(rows) for name, entry in self.entries.items()},
+            entries=entries,
             units=self.units and [self.units[row] for row in rows],
-            strata=self.strata and [self.strata[row] for row in rows],
+            strata=strata,
+            shares=_shares(self.shares, strata),
         )
 
     def without(self, names: Collection[str]) -> "Measures":
@@ -351,6 +368,16 @@ def _units(units, items):
     if not all(len(p) == 2 and all(isinstance(u, str) for u in p) for p in pairs):
         raise ValueError("a pair of 'units' is two texts")
     return units
+
+
+def _shares(shares, strata):
+    """Returns the shares of the strata that have an item."""
+    there = set(strata or ())
+    left = {name: share for name, share in (shares or {}).items() if name in there}
+    if len(left) == len(shares or {}):
+        return shares
+    whole = sum(left.values())
+    return {name: share / whole for name, share in left.items()}
 
 
 def _of_folds(folder):

@@ -7,6 +7,8 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 
@@ -40,6 +42,36 @@ def macro_f1(predicted: torch.Tensor, true: torch.Tensor) -> float:
     if not there.any():
         return 0.0
     return (2 * right[there] / total[there]).mean().item()
+
+
+def best_threshold(
+    scores: torch.Tensor, true: torch.Tensor, thresholds: Iterable[float]
+) -> float:
+    """Returns the threshold with the best macro F1 score; of equal ones the lowest.
+
+    Arguments
+    ---------
+    scores : torch.Tensor
+        [examples, labels].
+    true : torch.Tensor
+        [examples, labels], bool.
+    thresholds : iterable of float
+        Thresholds to choose from.
+
+    Returns
+    -------
+    float
+
+    Example
+    -------
+    >>> scores = torch.tensor([[0.1], [0.4], [0.8]])
+    >>> best_threshold(scores, torch.tensor([[0], [1], [1]]).bool(), [0.5, 0.3, 0.2])
+    0.2
+    """
+    return max(
+        map(float, thresholds),
+        key=lambda chosen: (macro_f1(scores > chosen, true), -chosen),
+    )
 
 
 def mean_average_precision(scores: torch.Tensor, true: torch.Tensor) -> float:

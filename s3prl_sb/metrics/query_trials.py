@@ -8,19 +8,21 @@ import math
 from xml.sax.saxutils import quoteattr
 
 import torch
+import torch.nn.functional as F
 
 from s3prl_sb.metrics.contributions import Entry, mean
 from s3prl_sb.metrics.retrieval import (
+    QUESST14_BETA,
     actual_term_weighted_value,
+    detection_counts,
     maximum_term_weighted_value,
-    value_curves,
     values_of_queries,
 )
 
 DETECTED = 2.0  # standard deviations over the mean of a query's scores
 UNSEARCHED = -10.0  # score of a pair that was not searched
+BETA = {"beta": QUESST14_BETA}
 LEAST = 1e-9  # standard deviation that divides
-POINTS = 40  # thresholds of the curves of queries: less than 1 kB each
 
 
 class Trials:
@@ -121,27 +123,31 @@ class Trials:
         -------
         dict
             Names of metrics to entries of ``measures.json``, see
-            :mod:`s3prl_sb.metrics.contributions`, whose items are ``queries``. Of the
-            curve over all thresholds there are a few points, the best one among them.
+            :mod:`s3prl_sb.metrics.contributions`, whose items are ``queries``.
         """
         scores, table, searched = self._tables(scores)
-        entries = {
-            "mtwv": _curve(table, self.all, len(self.queries)),
-            "mtwv_searched": _curve(scores, searched, len(self.queries)),
-            "atwv": mean(values_of_queries(table > DETECTED, self.all)),
-        }
+        entries = {"mtwv": _curve(table, self.all, len(self.queries))}
         if searched.shape == self.all.shape:
-            entries["mtwv_searched"] = {"kind": "mtwv", "of": "mtwv"}
+            shared = {"kind": entries["mtwv"]["kind"], "of": "mtwv"}
+            entries["mtwv_searched"] = {**shared, "parameters": BETA}
+        else:
+            entries["mtwv_searched"] = _curve(scores, searched, len(self.queries))
+        entries["atwv"] = mean(values_of_queries(table > DETECTED, self.all))
         if threshold is not None:
             entries["twv"] = mean(values_of_queries(table >= threshold, self.all))
         return entries
 
 
 def _curve(scores, true, queries):
-    """Returns the values of queries at a few thresholds; of others there are none."""
-    rows = value_curves(scores, true, points=POINTS).round(decimals=7)
-    missing = rows.new_full((queries - len(rows), rows.shape[1]), math.nan)
-    return {"kind": "mtwv", "values": torch.cat([rows, missing]).numpy()}
+    """Returns what queries contribute at each threshold; those that were not searched
+    have no target, and do not count."""
+    missing = queries - len(scores)
+    counts = {
+        name: F.pad(each, (0, 0, 0, missing) if each.dim() == 2 else (0, missing))
+        for name, each in detection_counts(scores, true).items()
+    }
+    arrays = {name: each.numpy() for name, each in counts.items()}
+    return {"kind": "detection_value", **arrays, "parameters": BETA}
 
 
 def standardize(scores):

@@ -14,6 +14,7 @@ row for each item, that returns a :class:`Weighted`; :data:`KINDS` names them.
 ``group_ratio``      the mean over ``groups`` (a number for each item, of its class or
                      language) of their ratios: balanced accuracy, rates by language
 ``macro_f1``         the mean F1 score of classes, of ``predictions`` and ``targets``
+``drawn_macro_f1``   the same, of classes that are the units themselves: speakers
 ``pearson``          correlation of ``x`` and ``y``; with ``groups`` (a number for each
                      item, of its system), of the means of groups
 ``spearman``         correlation of their ranks within each draw; ``groups`` as above
@@ -23,8 +24,11 @@ row for each item, that returns a :class:`Weighted`; :data:`KINDS` names them.
 ``eer``              equal error rate of ``scores`` and ``targets``
 ``min_dcf``          minimum detection cost of the same, with ``p_target``, ``c_miss``
                      and ``c_fa``
-``mtwv``             maximum over points of the mean of ``values`` [queries, points],
-                     thresholds, the best of all queries among them; at least 0
+``detection_value``  maximum term-weighted value of ``hits`` and ``alarms`` [queries,
+                     thresholds], ``targets`` and ``others`` [queries], with ``beta``
+``detection_score``  polyphonic sound detection score, of the counts at thresholds of
+                     :func:`~s3prl_sb.metrics.psds_counts.counts_of`
+``mtwv``             the former of ``values`` [queries, thresholds], at least 0
 ``average_…``        ``average_precision``, ``auc``, ``d_prime``: means over labels of
                      average precision, area under the ROC curve and d', of ``scores``
                      and ``targets`` [items, labels]
@@ -36,19 +40,20 @@ row for each item, that returns a :class:`Weighted`; :data:`KINDS` names them.
 Ratios have the parameter ``empty``, their value where all denominators are 0; without
 it, they have none.
 
-The polyphonic sound detection score has no kind: it needs all scores of all frames.
-
 Authors
  * The s3prl_sb developers, 2026
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from s3prl_sb.metrics import weighted_correlations as correlations
+from s3prl_sb.metrics import weighted_detections as detections
+from s3prl_sb.metrics import weighted_labels as labels
 from s3prl_sb.metrics import weighted_ranks as ranks
+from s3prl_sb.metrics import weighted_searches as searches
 from s3prl_sb.metrics import weighted_sums as sums
-from s3prl_sb.metrics.weighted_sums import Weighted
+from s3prl_sb.metrics.weighted_sums import Array, Weighted
 
 
 class Kind(NamedTuple):
@@ -67,6 +72,12 @@ class Kind(NamedTuple):
         Names of numbers.
     gaps : bool
         Whether an item may lack a value: its row is NaN then.
+    prepare : callable, optional
+        Takes the arrays by name; ``make`` then takes its result in their place, which
+        metrics of the same arrays share.
+    same : tuple of str
+        Names of tables that have as many columns in all parts of a run. Others get the
+        columns of the widest, zeros.
     """
 
     make: Callable[..., Weighted]
@@ -74,6 +85,36 @@ class Kind(NamedTuple):
     optional: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
     gaps: bool = False
+    prepare: Callable[..., Any] | None = None
+    same: tuple[str, ...] = ()
+
+    def weighted(
+        self,
+        arrays: Mapping[str, Array],
+        parameters: Mapping[str, float],
+        shared: dict,
+    ) -> Weighted:
+        """Returns a metric as a function of weights.
+
+        Arguments
+        ---------
+        arrays : dict of str to numpy.ndarray
+            Arrays with a row for each item.
+        parameters : dict of str to float
+            Numbers of the metric.
+        shared : dict
+            Results of ``prepare``; one that is missing is added.
+
+        Returns
+        -------
+        Weighted
+        """
+        if self.prepare is None:
+            return self.make(**arrays, **parameters)
+        key = (self.prepare, *(id(array) for array in arrays.values()))
+        if key not in shared:
+            shared[key] = self.prepare(**arrays)
+        return self.make(shared[key], **parameters)
 
 
 SCORED = ("scores", "targets")
@@ -84,15 +125,27 @@ KINDS: Mapping[str, Kind] = {
     "macro_ratio": Kind(sums.macro_ratio, FRACTION, ("present",), ("empty",), True),
     "group_ratio": Kind(sums.group_ratio, (*FRACTION, "groups"), (), ("empty",), True),
     "macro_f1": Kind(sums.macro_f1, ("predictions", "targets")),
+    "drawn_macro_f1": Kind(sums.drawn_macro_f1, ("predictions", "targets")),
     "pearson": Kind(correlations.pearson, ("x", "y"), ("groups",)),
     "spearman": Kind(correlations.spearman, ("x", "y"), ("groups",)),
     "group_mse": Kind(correlations.group_mse, ("x", "y", "groups")),
     "bleu": Kind(sums.bleu, ("matches", "ngrams", "predicted", "reference")),
     "eer": Kind(ranks.equal_error_rate, SCORED),
     "min_dcf": Kind(ranks.minimum_cost, SCORED, (), ("p_target", "c_miss", "c_fa")),
-    "mtwv": Kind(sums.maximum, ("values",), gaps=True),
-    "average_precision": Kind(ranks.average_precision, SCORED),
-    "auc": Kind(ranks.area_under_roc, SCORED),
-    "d_prime": Kind(ranks.d_prime, SCORED),
+    "detection_score": Kind(
+        detections.detection_score,
+        ("found", "wrong", "events", "seconds", "durations", "shift"),
+        ("crossed",),
+        ("alpha_ct", "alpha_st", "e_max"),
+        same=("events",),
+    ),
+    "mtwv": Kind(searches.maximum, ("values",), gaps=True),
+    "detection_value": Kind(
+        searches.detection_value, ("hits", "alarms", "targets", "others"), (), ("beta",)
+    ),
+    **{
+        name: Kind(labels.mean_over_labels(name), SCORED, prepare=labels.Labels)
+        for name in labels.METRICS
+    },
 }
 MEAN_OF = "mean_of"

@@ -15,7 +15,6 @@ Authors
 """
 
 import torch
-import torch.nn.functional as F
 
 
 def false_alarm_weight(cost, value, prior):
@@ -54,6 +53,7 @@ def false_alarm_weight(cost, value, prior):
 
 
 QUESST14_BETA = false_alarm_weight(cost=1, value=100, prior=0.0008)  # 12.49
+MOST_COUNTS = 1 << 24  # of queries and thresholds
 
 
 def term_weighted_values(scores, true, beta=QUESST14_BETA):
@@ -155,53 +155,63 @@ def maximum_term_weighted_value(scores, true, beta=QUESST14_BETA):
     return values[best].item(), thresholds[best].item()
 
 
-def value_curves(
+def detection_counts(
     scores: torch.Tensor,
     true: torch.Tensor,
     beta: float = QUESST14_BETA,
-    points: int = 100,
-) -> torch.Tensor:
-    """Computes the TWV of each query at some thresholds, for intervals of the MTWV.
+    most: int = MOST_COUNTS,
+) -> dict[str, torch.Tensor]:
+    """Counts the detections of each query between thresholds, for intervals of the
+    MTWV.
 
-    Their mean over queries has its maximum where the TWV has, which is the score of a
-    pair that is true. With more such scores than points, one of each range of them is
-    taken, the best.
+    The mean of the queries' TWV has its maximum at the score of a true pair, whichever
+    queries it is over, so these scores are the thresholds. With more counts than
+    ``most``, one threshold of each range is taken, the best.
 
     Arguments
     ---------
     scores, true, beta
         See `term_weighted_values`.
-    points : int
-        Largest number of thresholds.
+    most : int
+        Largest number of queries times thresholds.
 
     Returns
     -------
-    torch.Tensor
-        [queries, points], float64; NaN for a query that no document holds.
+    dict of str to torch.Tensor
+        "hits" and "alarms" [queries, thresholds], int64: true and other pairs that
+        reach a threshold and not the one before, which is higher; "targets" and
+        "others" [queries], numbers of true and other pairs.
 
     Example
     -------
     >>> import torch
     >>> scores = torch.tensor([[3.0, 1.0, 0.0], [2.0, 4.0, 0.0]])
     >>> true = torch.tensor([[1, 0, 0], [1, 0, 0]])
-    >>> value_curves(scores, true, beta=2.0).tolist()
-    [[1.0, 1.0], [-1.0, 0.0]]
+    >>> counts = detection_counts(scores, true)
+    >>> counts["hits"].tolist(), counts["alarms"].tolist()
+    ([[1, 0], [0, 1]], [[0, 0], [1, 0]])
     """
-    every, values = term_weighted_values(scores, true, beta)
-    scores, true = scores.detach().cpu().double(), _true(scores, true, "scores")
-    weights, counted = _weights(true, beta)
-    rows = torch.full((len(scores), points), torch.nan, dtype=torch.float64)
-    targets = scores[counted][true[counted]].unique()
-    places = torch.searchsorted(-every, -targets.flip(0))
-    ranges = places.tensor_split(min(points, len(places)))
-    best = torch.stack([part[values[part].argmax()] for part in ranges])
-    falling, order = scores[counted].sort(dim=1, descending=True)
-    sums = F.pad((weights * len(weights)).gather(1, order).cumsum(1), (1, 0))
-    limits = -every[best].expand(len(weights), -1).contiguous()
-    reached = torch.searchsorted(-falling, limits, right=True)
-    rows = rows[:, : len(best)]
-    rows[counted] = sums.gather(1, reached)
-    return rows
+    true = _true(scores, true, "scores")
+    scores = scores.detach().cpu().double()
+    thresholds = scores[true].unique().flip(0)
+    points = max(1, most // len(scores))
+    if len(thresholds) > points:
+        every, values = term_weighted_values(scores, true, beta)
+        places = torch.searchsorted(-every, -thresholds)
+        ranges = places.tensor_split(points)
+        thresholds = torch.stack(
+            [every[part[values[part].argmax()]] for part in ranges]
+        )
+    # Of the highest threshold that a pair reaches; the last column is for none
+    reached = torch.searchsorted(-thresholds, -scores)
+    size = len(thresholds) + 1
+    cells = reached + size * torch.arange(len(scores))[:, None]
+    sides = (
+        torch.bincount(cells[side], minlength=len(scores) * size).view(-1, size)[:, :-1]
+        for side in (true, ~true)
+    )
+    counts = dict(zip(("hits", "alarms"), sides))
+    return counts | {"targets": true.sum(1), "others": (~true).sum(1)}
 
 
 def actual_term_weighted_value(detected, true, beta=QUESST14_BETA):

@@ -12,7 +12,6 @@ from collections.abc import Callable
 import numpy as np
 from scipy import sparse, stats
 
-from s3prl_sb.metrics.weighted_ranks import passed_sums
 from s3prl_sb.metrics.weighted_sums import Array, Weighted, over
 
 DIGITS = 10  # decimals of means that are ranked: other weights round them otherwise
@@ -64,10 +63,7 @@ def spearman(x: Array, y: Array, groups: Array | None = None) -> Weighted:
         An item alone has no value.
     """
     if groups is None:
-        ranks = [_ranking(each) for each in (x, y)]
-        return Weighted(
-            lambda weights: _correlation(weights, *(r(weights) for r in ranks))
-        )
+        return Weighted(_rank_correlation(x, y))
     means = _group_means(x, y, groups)
 
     def of(weights):
@@ -128,18 +124,50 @@ def _group_means(x, y, groups) -> Callable[[Array], tuple[Array, ...]]:
     return of
 
 
-def _ranking(values):
-    """Returns a function of weights to the ranks [items, draws], equal values having
-    the mean of theirs."""
-    _, groups = np.unique(values, return_inverse=True)
-    order = np.argsort(groups, kind="stable")
-    ends = np.append(0, np.flatnonzero(np.append(np.diff(groups[order]), 1)) + 1)
+def _rank_correlation(x, y):
+    """Returns a function of weights to the correlation of the ranks, equal values
+    having the mean of theirs.
+
+    Both sides are sorted once. Twice the distance of a rank from the middle one is a
+    whole number, so that sums are exact as long as they are below 2^53, and a side with
+    a single value in a draw has no deviation at all.
+    """
+    (order, ends), (others, other_ends) = map(_sorting, (x, y))
+    places = np.empty(len(y), int)  # in the order of y, of the items in that of x
+    places[others] = np.arange(len(y))
+    places = places[order]
 
     def of(weights):
-        passed = passed_sums(weights[order])[ends]
-        return ((passed[1:] + passed[:-1]) / 2)[groups]
+        weights = np.ascontiguousarray(weights.T)  # sums along rows are fast
+        mine = weights.take(order, axis=1)
+        one, first = _deviations(mine, ends)
+        other, second = _deviations(weights.take(others, axis=1), other_ends)
+        product = np.einsum("di,di,di->d", mine, one, other.take(places, axis=1))
+        return np.clip(over(product, np.sqrt(first) * np.sqrt(second), 0.0), -1, 1)
 
     return of
+
+
+def _sorting(values):
+    """Returns the order of values, and where each distinct one begins in it, and the
+    end."""
+    order = np.argsort(values, kind="stable")
+    changes = np.diff(values[order]) != 0
+    return order, np.concatenate([[0], np.flatnonzero(changes) + 1, [len(values)]])
+
+
+def _deviations(weights, ends):
+    """Returns twice the distance of the ranks of sorted items [draws, items] from the
+    middle one, and the sum of its square [draws]."""
+    passed = np.zeros((len(weights), weights.shape[1] + 1))
+    np.cumsum(weights, axis=1, out=passed[:, 1:])
+    is_distinct = len(ends) == passed.shape[1]
+    passed = passed if is_distinct else passed[:, ends]
+    each = passed[:, 1:] + passed[:, :-1]
+    each -= passed[:, -1:]
+    weights = weights if is_distinct else np.diff(passed)
+    squares = np.einsum("di,di,di->d", weights, each, each)
+    return each if is_distinct else each.repeat(np.diff(ends), axis=1), squares
 
 
 def _correlation(weights, x, y):

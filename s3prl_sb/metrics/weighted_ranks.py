@@ -10,7 +10,6 @@ Authors
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtri
 
 from s3prl_sb.metrics.weighted_sums import Array, Weighted, over
 
@@ -178,91 +177,3 @@ def minimum_cost(
         return ((true[-1] - true[t]) * misses + false[f] * alarms).min(0)
 
     return Weighted(of)
-
-
-def average_precision(scores: Array, targets: Array) -> Weighted:
-    """Returns the mean over labels of the average precision.
-
-    Arguments
-    ---------
-    scores, targets : numpy.ndarray
-        [items, labels], see
-        :func:`s3prl_sb.metrics.multi_label.mean_average_precision`.
-
-    Returns
-    -------
-    Weighted
-        An item alone has no value.
-    """
-    return _mean_over_labels(scores, targets, _precision, chance=0.0)
-
-
-def area_under_roc(scores: Array, targets: Array) -> Weighted:
-    """Returns the mean over labels of the area under the ROC curve.
-
-    Arguments
-    ---------
-    scores, targets : numpy.ndarray
-        See :func:`average_precision`.
-
-    Returns
-    -------
-    Weighted
-        An item alone has no value.
-
-    Example
-    -------
-    >>> scores = np.array([[0.9], [0.8], [0.8], [0.1]])
-    >>> area_under_roc(scores, scores * [[1], [1], [0], [0]] > 0).of(np.ones((4, 1)))
-    array([0.875])
-    """
-    return _mean_over_labels(scores, targets, _area, chance=0.5)
-
-
-def d_prime(scores: Array, targets: Array) -> Weighted:
-    """Returns the mean over labels of d', see
-    :func:`s3prl_sb.metrics.multi_label.d_prime`.
-
-    Arguments
-    ---------
-    scores, targets : numpy.ndarray
-        See :func:`average_precision`.
-
-    Returns
-    -------
-    Weighted
-        An item alone has no value.
-    """
-    return _mean_over_labels(scores, targets, _separation, chance=0.0)
-
-
-def _mean_over_labels(scores, targets, measure, chance):
-    labels = [Sorted.of(*columns) for columns in zip(scores.T, targets.T)]
-
-    def of(weights):
-        values = np.array([measure(label, *label.sums(weights)) for label in labels])
-        return over(np.nansum(values, 0), (~np.isnan(values)).sum(0), chance)
-
-    return Weighted(of)
-
-
-def _precision(label, true, false):
-    """Returns the average precision from sums of weights."""
-    t, f = label.accepted[:, label.with_targets]
-    new = np.diff(true[np.append(0, t)], axis=0)
-    return over((new * over(true[t], true[t] + false[f], 0.0)).sum(0), true[-1])
-
-
-def _area(label, true, false):
-    """Returns the area under the ROC curve from sums of weights."""
-    t, f = label.accepted[:, label.with_targets]
-    before = label.accepted[1, label.with_targets - 1]
-    new = np.diff(true[np.append(0, t)], axis=0)
-    below = false[-1] - (false[f] + false[before]) / 2  # an equal one is half below
-    return over((new * below).sum(0), true[-1] * false[-1])
-
-
-def _separation(label, true, false):
-    """Returns d'; an area of 1 counts as if one pair of items were half wrong."""
-    least = 0.5 / np.maximum(true[-1] * false[-1], 1)
-    return 2**0.5 * ndtri(np.clip(_area(label, true, false), least, 1 - least))

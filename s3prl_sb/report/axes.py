@@ -26,6 +26,7 @@ DIGITS = 5  # significant ones, in the data of a chart
 WRITTEN = {"cpwer": "cpWER", "tcpwer": "tcpWER", "f1": "F1", "dcf": "DCF", "lm": "LM"}
 WRITTEN |= {n: n.upper() for n in "wer wder cer per der eer mtwv atwv twv mse".split()}
 WRITTEN |= {n: n.upper() for n in "mcd lcc srcc ktau bleu pesq stoi auc".split()}
+WRITTEN |= {n: n.upper() for n in ("psds", "psds1", "psds2")}
 
 
 class Axis(NamedTuple):

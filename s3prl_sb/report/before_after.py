@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from s3prl_sb.errors import UserError
+from s3prl_sb.report.audio_roots import remark
 from s3prl_sb.report.blocks import Block, Options, Prose, Section, joined
 from s3prl_sb.report.example_kinds import number, title
 from s3prl_sb.report.gathered import Run
@@ -65,7 +66,7 @@ def section(run: Run, options: Options) -> Section | None:
         None for other runs.
     """
     wanted = max(SHOWN, options.audio)
-    examples = _left(run, wanted) or _converted(run, wanted)
+    examples = _left(run, wanted) or _converted(run, wanted, options)
     if not examples:
         return None
     lead = (
@@ -95,7 +96,9 @@ def _left(run: Run, wanted: int) -> list[tuple[str, dict[str, Path]]]:
     return found[:wanted]
 
 
-def _converted(run: Run, wanted: int) -> list[tuple[str, dict[str, Path]]]:
+def _converted(
+    run: Run, wanted: int, options: Options
+) -> list[tuple[str, dict[str, Path]]]:
     """Returns source, conversion and target of the worst conversions."""
     rows = run.table(PREDICTIONS) or []
     if not rows or not {"id", "speaker", "wav"} <= set(rows[0]):
@@ -107,8 +110,10 @@ def _converted(run: Run, wanted: int) -> list[tuple[str, dict[str, Path]]]:
         converted = run.folder / file.parent.name / file.name
         files = {"converted": converted}
         try:
-            record = record_of(run, name)
+            record = record_of(run, name, options)
             files = {"source": Path(record["wav"]), **files}
+            if said := remark(run, record, options.audio_roots):
+                run.note(said)
             if isinstance(record.get("target"), str):
                 files["target"] = Path(record["target"])
         except UserError as error:

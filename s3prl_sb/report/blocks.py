@@ -12,10 +12,11 @@ from typing import Any, NamedTuple, Protocol
 
 from markupsafe import Markup
 
-from s3prl_sb.report.escaping import as_json, as_url, content, shown
+from s3prl_sb.report.escaping import as_json, as_url, brief, content, shown
 from s3prl_sb.report.grids import Cell, Grid, Row
 
 __all__ = [
+    "Beside",
     "Block",
     "Cell",
     "Chart",
@@ -34,6 +35,8 @@ __all__ = [
     "joined",
     "shown",
 ]
+
+SAID = 2000  # characters of the summary of a chart
 
 
 class Block(Protocol):
@@ -122,9 +125,9 @@ class Chart(NamedTuple):
             '<p class="summary">{}</p>{}'
             '<script type="application/json">{}</script></figure>'
         ).format(
-            shown(self.title),
-            shown(self.summary),
-            shown(self.summary),
+            brief(self.title),
+            brief(self.summary, SAID),
+            brief(self.summary, SAID),
             table.format(self.table.html()) if self.table else "",
             as_json(self.spec),
         )
@@ -214,6 +217,8 @@ class Group(NamedTuple):
         Content.
     open : bool
         Whether it is open at first.
+    pair : tuple of int, optional
+        Numbers of the two setups that it compares, by which the reader picks.
 
     Example
     -------
@@ -224,16 +229,40 @@ class Group(NamedTuple):
     title: str
     blocks: Sequence[Block]
     open: bool = False
+    pair: tuple[int, int] | None = None
 
     def html(self) -> Markup:
         """Returns the blocks as HTML."""
+        pair = Markup(' data-pair="{} {}"').format(*self.pair) if self.pair else ""
         return Markup(
-            '<details class="group"{}><summary>{}</summary>{}</details>'
+            '<details class="group"{}{}><summary>{}</summary>{}</details>'
         ).format(
             Markup(" open") if self.open else "",
-            shown(self.title),
+            pair,
+            brief(self.title),
             joined(self.blocks),
         )
+
+
+class Beside(NamedTuple):
+    """Blocks beside each other, where there is room.
+
+    Arguments
+    ---------
+    blocks : list of Block
+        Content.
+
+    Example
+    -------
+    >>> Beside([Prose("a")]).html()
+    Markup('<div class="beside"><p>a</p></div>')
+    """
+
+    blocks: Sequence[Block]
+
+    def html(self) -> Markup:
+        """Returns the blocks as HTML."""
+        return Markup('<div class="beside">{}</div>').format(joined(self.blocks))
 
 
 class Section(NamedTuple):
@@ -267,12 +296,16 @@ class Options(NamedTuple):
         Most points of a curve.
     folders : list of str
         Folders that the page is of.
+    audio_roots : tuple of (str, str)
+        Folders of audio in manifests, and where they are now; see
+        :func:`s3prl_sb.report.audio_roots.parsed`.
     """
 
     audio: int = 0
     worst: int = 10
     points: int = 300
     folders: Sequence[str] = ()
+    audio_roots: tuple[tuple[str, str], ...] = ()
 
 
 def joined(blocks: Sequence[Block]) -> Markup:

@@ -18,6 +18,7 @@ from s3prl_sb.report import (
     detected_terms,
     detection,
     diarization_errors,
+    event_curves,
     label_scores,
     layer_scores,
     layer_weights,
@@ -26,6 +27,7 @@ from s3prl_sb.report import (
     robustness,
     searches,
     spreads,
+    text_errors,
     worst,
 )
 from s3prl_sb.report.blocks import Section
@@ -35,9 +37,11 @@ RUN_SECTIONS: list[Callable[..., Section | None]] = [
     detection.section,
     detected_terms.section,
     confusions.section,
+    text_errors.section,
     diarization_errors.section,
     predicted_numbers.section,
     label_scores.section,
+    event_curves.section,
     codes.section,
     reconstructions.section,
     before_after.section,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from s3prl_sb.report.blocks import Block, Cell, Figures, Grid, joined
-from s3prl_sb.report.escaping import shown
+from s3prl_sb.report.escaping import brief, shown
 from s3prl_sb.report.gathered import Run
 from s3prl_sb.report.setups import Setup, interval_of
 from s3prl_sb.runs.results import differences
@@ -106,9 +106,9 @@ class Entry(NamedTuple):
             "{}</details>"
         ).format(
             self.setup.key,
-            shown(self.setup.task),
-            shown(self.setup.upstream),
-            shown(self.setup.name) + (f" ({seeds} seeds)" if seeds > 1 else ""),
+            brief(self.setup.task),
+            brief(self.setup.upstream),
+            brief(self.setup.name) + (f" ({seeds} seeds)" if seeds > 1 else ""),
             shown(scores),
             joined(self.blocks),
         )
@@ -157,9 +157,9 @@ def of_run(run: Run, settings: Sequence[tuple[str, str]]) -> list[Block]:
         what = "Settings that differ between the runs of this task"
         blocks.append(Titled(what, [Figures(settings)]))
     blocks.append(Titled("Training and costs", [Figures(_facts(run.results))]))
-    blocks.append(Titled("What it is of", [Figures(_origin(run))]))
+    blocks.append(Titled("Upstream and data", [Figures(_origin(run))]))
     if command := command_of(run.results):
-        blocks.append(Titled("To repeat it", [Command(command)]))
+        blocks.append(Titled("Command that trains it again", [Command(command)]))
     return blocks
 
 

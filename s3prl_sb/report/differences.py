@@ -14,7 +14,7 @@ from s3prl_sb.benchmark.row_names import PART
 from s3prl_sb.errors import UserError
 from s3prl_sb.metrics.measure_intervals import Difference
 from s3prl_sb.report.alignment import Compared, Legend
-from s3prl_sb.report.axes import named
+from s3prl_sb.report.axes import axis_of, named
 from s3prl_sb.report.blocks import (
     Block,
     Cell,
@@ -26,7 +26,7 @@ from s3prl_sb.report.blocks import (
     Section,
 )
 from s3prl_sb.report.details import Titled
-from s3prl_sb.report.escaping import shown, slug
+from s3prl_sb.report.escaping import brief, slug
 from s3prl_sb.report.overview import Link
 from s3prl_sb.report.ranking import unit_of
 from s3prl_sb.report.setups import Score, Setup, scale_of
@@ -36,6 +36,7 @@ from s3prl_sb.runs.sides import Side
 from s3prl_sb.runs.suite_tasks import metrics_of
 
 PAIRS = 45  # pairs of a task: those of ten setups
+FEW = 6  # pairs that are shown at first; of more, those with the best setup
 ROOM = 400_000  # bytes of utterances where setups differ
 WHAT = (
     "Second minus first, on the same utterances, with the 95 % interval of the paired "
@@ -72,7 +73,7 @@ class Pair(NamedTuple):
 
 
 class Picks(NamedTuple):
-    """Two choices that leave the rows of a table with both, once the page has scripts.
+    """Two choices that leave the pairs of a task with both, once the page has scripts.
 
     Arguments
     ---------
@@ -80,23 +81,35 @@ class Picks(NamedTuple):
         Names of the choices.
     key : str
         Beginning of the ids of the choices.
+    has_first : bool
+        Whether the first name is chosen at first.
+
+    Example
+    -------
+    >>> "<option value=\\"0\\" selected>a</option>" in Picks("ab", "x", True).html()
+    True
     """
 
     names: Sequence[str]
     key: str
+    has_first: bool = False
 
     def html(self) -> Markup:
-        """Returns the choices as HTML; they are for the next table."""
-        option = Markup('<option value="{}">{}</option>')
-        options = Markup().join(
-            option.format(i, shown(name)) for i, name in enumerate(self.names)
-        )
+        """Returns the choices as HTML; they are for what follows them."""
         pick = Markup(
             '<label>{} <select id="{}"><option value="">any</option>{}</select></label>'
         )
         return Markup('<div class="picks" hidden>{}{}</div>').format(
-            pick.format("One", f"{self.key}-one", options),
-            pick.format("another", f"{self.key}-other", options),
+            pick.format("One", f"{self.key}-one", self._options(self.has_first)),
+            pick.format("another", f"{self.key}-other", self._options(False)),
+        )
+
+    def _options(self, has_first):
+        option = Markup('<option value="{}"{}>{}</option>')
+        chosen = Markup(" selected")
+        return Markup().join(
+            option.format(i, chosen if has_first and i == 0 else "", brief(name, 100))
+            for i, name in enumerate(self.names)
         )
 
 
@@ -115,8 +128,64 @@ def section(every: Sequence[Setup], options: Options) -> Section | None:
     Section or None
         None if no two runs of a task say what each utterance contributed.
     """
-    blocks: list[Block] = []
+    compared = _tasks(every)
+    if not compared:
+        return None
+    blocks: list[Block] = [Prose(WHAT)]
+    is_one = len(compared) > 1 and all(len(each.pairs) == 1 for each in compared)
+    if is_one:
+        blocks.append(_table("All tasks", compared))
     room = ROOM
+    for each in compared:
+        parts: list[Block] = [] if is_one else _pairs(each)
+        for pair in each.pairs:
+            changed = _changed_or_note(pair, options)
+            size = len(changed.html().encode()) if changed else 0
+            if changed and size <= room:
+                room -= size
+                title = f"{each.task}: {changed.title}" if is_one else changed.title
+                parts.append(changed._replace(title=title, pair=each.places(pair)))
+        blocks += parts if is_one else [Titled(each.name, parts, 3)]
+    return Section("Two upstreams compared", "differences", blocks)
+
+
+class Task(NamedTuple):
+    """A task with its pairs.
+
+    Arguments
+    ---------
+    task : str
+        Name of the task.
+    setups : list of Setup
+        Its setups, the best first.
+    names : dict
+        ``id`` of each setup to a short name.
+    pairs : list of Pair
+        Pairs of them.
+    left_out : int
+        Number of further pairs.
+    """
+
+    task: str
+    setups: Sequence[Setup]
+    names: dict[int, str]
+    pairs: Sequence[Pair]
+    left_out: int
+
+    @property
+    def name(self) -> str:
+        """Name of the task for people."""
+        return self.task or "without a task"
+
+    def places(self, pair: Pair) -> tuple[int, int]:
+        """Returns the numbers of the setups of a pair."""
+        numbers = {id(setup): i for i, setup in enumerate(self.setups)}
+        return numbers[id(pair.first)], numbers[id(pair.second)]
+
+
+def _tasks(every: Sequence[Setup]) -> list[Task]:
+    """Returns the tasks of which at least two setups can be compared."""
+    compared = []
     for task in dict.fromkeys(setup.task for setup in every):
         setups = [s for s in every if s.task == task and _has_measures(s)]
         if len(setups) < 2:
@@ -124,28 +193,25 @@ def section(every: Sequence[Setup], options: Options) -> Section | None:
         setups = _in_order(setups)
         names = _told_apart(setups)
         pairs, left_out = _compared(setups, names)
-        if not pairs:
-            continue
-        parts: list[Block] = [_table(task, setups, pairs)]
-        if len(setups) > 2:
-            parts.insert(0, Picks(list(names.values()), f"picks-{slug(task)}"))
-        if left_out:
-            parts.append(
-                Prose(
-                    f"{left_out} more pairs are not here, because the page would grow "
-                    "too large; s3prl-sb compare FIRST SECOND compares any two folders."
-                )
+        if pairs:
+            compared.append(Task(task, setups, names, pairs, left_out))
+    return compared
+
+
+def _pairs(task: Task) -> list[Block]:
+    """Returns the table of the pairs of a task, and what belongs to it."""
+    parts: list[Block] = [_table(task.name, [task])]
+    if len(task.setups) > 2:
+        key, is_long = f"picks-{slug(task.task)}", len(task.pairs) > FEW
+        parts.insert(0, Picks(list(task.names.values()), key, is_long))
+    if task.left_out:
+        parts.append(
+            Prose(
+                f"{task.left_out} more pairs are not here, because the page would grow "
+                "too large; s3prl-sb compare FIRST SECOND compares any two folders."
             )
-        for pair in pairs:
-            changed = _changed_or_note(pair, options)
-            size = len(changed.html().encode()) if changed else 0
-            if changed and size <= room:
-                room -= size
-                parts.append(changed)
-        blocks.append(Titled(task or "without a task", parts, 3))
-    if not blocks:
-        return None
-    return Section("Two upstreams compared", "differences", [Prose(WHAT), *blocks])
+        )
+    return parts
 
 
 def _has_measures(setup):
@@ -181,48 +247,53 @@ def _compared(setups, names):
     return pairs, left_out
 
 
-def _table(task, setups, pairs):
-    """Returns the differences of all pairs as a table."""
-    numbers = {id(setup): i for i, setup in enumerate(setups)}
-    is_one = len({score.name for pair in pairs for score in pair.first.scores}) == 1
+def _table(title: str, tasks: Sequence[Task]) -> Grid:
+    """Returns the differences of all pairs of a task, or of several, as a table."""
     rows = []
-    for pair in pairs:
-        places = numbers[id(pair.first)], numbers[id(pair.second)]
-        for one, other, difference in pair.differences():
-            cells = _cells(pair, one, other, difference)
-            if is_one:
-                del cells[2]
-            rows.append(Row(cells, task=task, pair=places))
-    header = ["first", "second", "metric", "of the first", "of the second"]
+    for task in tasks:
+        for pair in task.pairs:
+            for one, other, difference in pair.differences():
+                cells = [task.name, *_cells(pair, one, other, difference)]
+                place = task.places(pair)
+                rows.append((cells, place, task.task))
+    header = ["task", "first", "second", "metric", "of the first", "of the second"]
     header += ["difference", "what it says"]
-    if is_one:
-        header.remove("metric")
-    last = len(header) - 1
-    first = pairs[0].found
-    caption = f"{task}: {len(pairs)} pair{'s' * (len(pairs) != 1)}, on {first.items} "
-    caption += "items" + (
-        "" if first.unit == "utterance" else f", drawn by {first.unit}"
-    )
-    return Grid(header, rows, caption, range(last - 3, last))
+    is_one = len({cells[3] for cells, *_ in rows}) == 1 and len(tasks) == 1
+    dropped = {0} if len(tasks) == 1 else set()
+    dropped |= {3} if is_one else set()
+    kept = [i for i in range(len(header)) if i not in dropped]
+    grid = [
+        Row([cells[i] for i in kept], task=task, pair=place)
+        for cells, place, task in rows
+    ]
+    number = sum(len(task.pairs) for task in tasks)
+    caption = f"{title}: {number} pair{'s' * (number != 1)}"
+    if len(tasks) == 1:
+        first = tasks[0].pairs[0].found
+        caption += f", on {first.items} items"
+        caption += "" if first.unit == "utterance" else f", drawn by {first.unit}"
+    last = len(kept) - 1
+    header = [header[i] for i in kept]
+    return Grid(header, grid, caption, range(last - 3, last))
 
 
 def _cells(pair, one, other, difference) -> list[Any]:
     scale = scale_of(pair.first.runs[0].task, one.name)
     value, low, high = (scale * each for each in difference.interval)
     digits = one.digits
-    ends = f"[{low:+.{digits}f}, {high:+.{digits}f}]"
+    ends = [] if low != low else [f"[{low:+.{digits}f}, {high:+.{digits}f}]"]
     values = [f"{s.mean:.{digits}f} {s.unit}".rstrip() for s in (one, other)]
-    if low <= 0 <= high:
+    if not (low > 0 or high < 0):
         verdict = "not told apart"
     else:
         better = (value > 0) == _is_higher(pair.first, one.name)
         verdict = f"{pair.names[better]} is better"
     return [
         *pair.names,
-        one.name,
+        named(one.name),
         Cell(values[0], one.mean),
         Cell(values[1], other.mean),
-        Cell(Link(f"{value:+.{digits}f}", small=[ends]), value),
+        Cell(Link(f"{value:+.{digits}f}", small=ends), value),
         verdict,
     ]
 
@@ -243,7 +314,7 @@ def _changed_or_note(pair, options):
         return None
 
 
-def _changed(pair: Pair, options: Options) -> Block | None:
+def _changed(pair: Pair, options: Options) -> Group | None:
     """Returns the utterances where two setups differ most, or None."""
     name, changes = next(iter(pair.found.changes.items()), ("", []))
     changes = [change for change in changes if change.change][: options.worst]
@@ -260,9 +331,11 @@ def _changed(pair: Pair, options: Options) -> Block | None:
     if not is_text:
         return Group(title, [_labels(changes, names, sides)])
     blocks: list[Block] = [Legend()]
+    axis = axis_of(run, name)
     for change in changes:
         facts = [
-            f"{name} {value:.3g} with {of}" for of, value in zip(names, change[1:3])
+            f"{axis.title} {axis.words(value)} with {of}"
+            for of, value in zip(names, change[1:3])
         ]
         true, texts = _texts(change.item, names, sides)
         inner: list[Block] = [Compared(true, texts, unit_of(run))] if true else []
@@ -304,4 +377,5 @@ def _told_apart(setups):
     names = [setup.name.split(PART) for setup in setups]
     while all(len(n) > 1 and n[-1] == names[0][-1] for n in names):
         names = [name[:-1] for name in names]
-    return {id(setup): PART.join(n) for setup, n in zip(setups, names, strict=True)}
+    pairs = zip(setups, names, strict=True)
+    return {id(setup): brief(PART.join(name)) for setup, name in pairs}

@@ -28,6 +28,30 @@ def shown(text: Any) -> str:
     return visible(str(text), keep="\n\t")
 
 
+def brief(text: Any, most: int = 400) -> str:
+    """Returns a text as :func:`shown`, a very long one without its middle.
+
+    Arguments
+    ---------
+    text : object
+        Text, such as a name from outside.
+    most : int
+        Most characters of it.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> brief("abcdef", 4), brief("abcd", 4)
+    ('ab […] ef', 'abcd')
+    """
+    text = str(text)
+    half = most // 2
+    return shown(text if len(text) <= most else f"{text[:half]} […] {text[-half:]}")
+
+
 def slug(text: str) -> str:
     """Returns a text as an anchor: small letters, digits and hyphens.
 
@@ -42,29 +66,39 @@ def slug(text: str) -> str:
 def as_json(value: Any) -> Markup:
     r"""Returns JSON that may be inside ``<script>``: no character of it is markup.
 
-    NaN and infinities, which are not JSON, become null.
+    NaN and infinities, which are not JSON, become null; control characters in texts
+    are visible, as those of :func:`shown`.
 
     Example
     -------
     >>> print(as_json({"</script>": float("nan")}))
     {"\u003c/script\u003e":null}
     """
-    text = json.dumps(finite(value), separators=(",", ":"))
+    text = json.dumps(readable(value), separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)
 
 
-def finite(value: Any) -> Any:
-    """Returns a value of JSON without NaN and infinities: None in their place."""
+def readable(value: Any) -> Any:
+    r"""Returns a value of JSON without NaN and infinities, None in their place, whose
+    texts have visible control characters.
+
+    Example
+    -------
+    >>> readable({"a": [float("inf"), "b\u202ec"]})
+    {'a': [None, 'b\\u202ec']}
+    """
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, str):
+        return shown(value)
     if isinstance(value, dict):
-        return {str(k): finite(v) for k, v in value.items()}
+        return {str(k): readable(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [finite(v) for v in value]
+        return [readable(v) for v in value]
     if hasattr(value, "tolist"):  # of NumPy
-        return finite(value.tolist())
+        return readable(value.tolist())
     return value
 
 

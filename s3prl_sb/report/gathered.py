@@ -17,8 +17,10 @@ from typing import Any
 from s3prl_sb.errors import UserError
 from s3prl_sb.runs.results import find_runs
 from s3prl_sb.storage.files import naming, read_json, read_text
+from s3prl_sb.terminal.quantities import count
 
 HELD = 50_000_000  # bytes of files whose rows are in memory: 20 times as much there
+LARGEST = 100_000_000  # bytes of a file whose rows are read
 
 
 class Shelf:
@@ -109,12 +111,19 @@ class Run:
         Returns
         -------
         list of dict or None
-            None if there is no such file, or it cannot be read.
+            None if there is no such file, or it cannot be read or is too large.
         """
+        path = self.folder / name
+        size = path.stat().st_size if path.is_file() else 0
+        if size > LARGEST:
+            self.note(
+                f"'{path}' has {count(size, 'B')}: charts and examples that need its "
+                f"rows are left out, as of all tables over {count(LARGEST, 'B')}."
+            )
+            return None
         is_new = (name, _csv_rows) not in self._read
         rows = self.once(name, _csv_rows)
         if is_new and rows:
-            size = (self.folder / name).stat().st_size
             self.shelf.put(self._read, (name, _csv_rows), size)
         return rows
 

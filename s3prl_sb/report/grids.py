@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from s3prl_sb.report.escaping import content, shown
+from s3prl_sb.report.escaping import brief, content, shown
 
+WIDE = 7  # columns; more have narrow ones
 SHORT = 18  # characters of a text that is not broken into lines
 
 
@@ -56,7 +57,7 @@ class Row(NamedTuple):
         found = Markup(' class="attached"') if self.attached else Markup()
         for name, value in (("task", self.task), ("upstream", self.upstream)):
             if value is not None:
-                found += Markup(' data-{}="{}"').format(name, shown(value))
+                found += Markup(' data-{}="{}"').format(name, brief(value))
         if self.pair is not None:
             found += Markup(' data-pair="{} {}"').format(*self.pair)
         return found
@@ -95,7 +96,7 @@ class Grid(NamedTuple):
         """Returns the table as HTML, in a box of its own that scrolls sideways."""
         heads = (
             Markup('<th scope="col"{}>{}</th>').format(
-                self._kind(i), self._head(shown(name))
+                self._kind(i), self._head(brief(name))
             )
             for i, name in enumerate(self.header)
         )
@@ -106,18 +107,23 @@ class Grid(NamedTuple):
             )
             for row in (r if isinstance(r, Row) else Row(r) for r in self.rows)
         )
-        caption = Markup("<caption>{}</caption>").format(shown(self.caption))
-        label = shown(self.caption) or ", ".join(map(shown, self.header))
+        caption = Markup("<caption>{}</caption>").format(brief(self.caption))
+        label = brief(self.caption or ", ".join(map(str, self.header)))
         return Markup(
             '<div class="scroller" tabindex="0" role="group" aria-label="{}">'
             "<table{}>{}<thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>"
         ).format(
             label,
-            Markup(' class="sortable"') if self.sortable else "",
+            self._classes(),
             caption if self.caption else "",
             Markup().join(heads),
             Markup().join(rows),
         )
+
+    def _classes(self):
+        names = ["sortable"] if self.sortable else []
+        names += ["dense"] if len(self.header) > WIDE else []
+        return Markup(' class="{}"').format(" ".join(names)) if names else ""
 
     def _kind(self, column):
         return Markup(' class="number"') if column in self.numeric else ""
@@ -137,8 +143,12 @@ class Grid(NamedTuple):
         tag = Markup('th scope="row"' if column == 0 else "td")
         kind = self._kind(column) or _width(cell.content)
         return Markup("<{}{}{}>{}</{}>").format(
-            tag, kind, sort, content(cell.content), tag[:2]
+            tag, kind, sort, _short(cell.content), tag[:2]
         )
+
+
+def _short(value):
+    return brief(value) if isinstance(value, str) else content(value)
 
 
 def _width(content):

@@ -55,6 +55,8 @@ def overview(runs: Sequence[Run], options: Options) -> Section | None:
                 about = {k: v for k, v in found.items() if k != "folder"}
                 probing = Run({**about, "folder": str(folder)})
                 blocks += _probes(probing)
+            for note in probing.notes if runs else ():
+                runs[0].note(note)  # the page has no other place for it
     return Section("Scores by layer", "all-layer-scores", blocks) if blocks else None
 
 
@@ -90,6 +92,7 @@ def _of_probes(run, found):
             "layer": row["layer"],
             "value": axis.of((row[split] or {}).get(name)),
             "set": words,
+            **(_ends(row, name, axis) if split == "test" else {}),
         }
         for split, words in (("test", "test"), ("valid", "validation"))
         for row in found["layers"]
@@ -104,6 +107,12 @@ def _of_probes(run, found):
         return [chart]
     note = " A weight need not agree with the score."
     return [chart, bars(weights["layers"], weights["weights"], note)]
+
+
+def _ends(row: dict, name: str, axis: Axis) -> dict[str, float | None]:
+    """Returns the interval of the score of a hidden state on the test set, if known."""
+    ends = ((row.get("intervals") or {}).get("metrics") or {}).get(name)
+    return {"low": axis.of(ends[0]), "high": axis.of(ends[1])} if ends else {}
 
 
 def _searched(run: Run) -> list[Block]:
@@ -163,21 +172,47 @@ def _chart(
             },
         }
     ]
+    limits = [row for row in rows if row.get("low") is not None]
+    if limits:
+        layer.insert(0, _whiskers(place, limits, which, sets))
     tested = [row for row in rows if row["set"] == "test"] or rows
     best = (max if axis.higher else min)(tested, key=lambda row: row["value"])
     summary = (
         f"The best hidden state on the {best['set']} set is {best['layer']:g}: "
         f"{axis.words_on(best['value'])}."
     )
+    if best.get("low") is not None:
+        between = f"{axis.words_on(best['low'])} to {axis.words_on(best['high'])}"
+        summary = f"{summary[:-1]}, 95 % interval {between}. Bars are such intervals."
     if level is not None:
         line = {"type": "rule", "strokeDash": [4, 3], "color": color("soft")}
         datum = {"datum": level, "type": "quantitative"}
         layer.append({"mark": line, "encoding": {"y": datum}})
         summary += f" The dashed line is the weighted sum: {axis.words_on(level)}."
-    table = Grid(
-        ["hidden state", "set", axis.heading],
-        [[row["layer"], row["set"], row["value"]] for row in rows],
-        title,
-        numeric={0, 2},
-    )
+    header = ["hidden state", "set", axis.heading]
+    lines = [[row["layer"], row["set"], row["value"]] for row in rows]
+    if limits:
+        header += ["low", "high"]
+        for line, row in zip(lines, rows):
+            line += [row.get("low", ""), row.get("high", "")]
+    table = Grid(header, lines, title, numeric={0, 2, 3, 4})
     return Chart(plain(rows, height=HEIGHT, layer=layer), title, summary, table)
+
+
+def _whiskers(place: dict, limits: list[dict], which: dict, sets: list[str]) -> dict:
+    """Returns the layer with the intervals of the scores."""
+    return {
+        "data": {"values": limits},
+        "mark": {"type": "rule", "strokeWidth": 2, "opacity": 0.45},
+        "encoding": {
+            "x": place["x"],
+            "y": {**place["y"], "field": "low"},
+            "y2": {"field": "high"},
+            "color": {**which, "scale": {"domain": sets}},
+            "tooltip": [
+                {"field": "layer", "title": "hidden state"},
+                {"field": "low", "title": "95 % interval from"},
+                {"field": "high", "title": "to"},
+            ],
+        },
+    }

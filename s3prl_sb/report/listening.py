@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from s3prl_sb.dataio.manifest import is_number
 from s3prl_sb.errors import MissingExtra, UserError
-from s3prl_sb.report.blocks import Block, Picture, Prose
+from s3prl_sb.report import audio_roots
+from s3prl_sb.report.blocks import Block, Options, Picture, Prose
 from s3prl_sb.report.gathered import Run
 from s3prl_sb.report.lanes import Lane
 from s3prl_sb.report.timelines import Track
@@ -23,6 +24,7 @@ LISTS = ("test", "documents")  # manifests with what a run was tested on
 def listened(
     run: Run,
     name: str,
+    options: Options,
     rows: Sequence[Lane] = (),
     window: tuple[float, float] | None = None,
     summary: str = "",
@@ -36,6 +38,8 @@ def listened(
         The run that was tested on it.
     name : str
         Id of the utterance.
+    options : Options
+        Options of the reader, with the folders of audio that has moved.
     rows : list of Lane
         Its timeline.
     window : (float, float), optional
@@ -53,7 +57,7 @@ def listened(
     faults: list[Block] = []
     if is_heard:
         try:
-            return [_heard(run, name, rows, window, summary)]
+            return [_heard(run, name, options, rows, window, summary)]
         except UserError as error:
             faults.append(Prose(f"No sound: {error}"))
     if rows and window:
@@ -61,13 +65,19 @@ def listened(
     return faults
 
 
-def _heard(run, name, rows, window, summary):
+def _heard(run, name, options, rows, window, summary):
     # Only now: they import torch, which takes longer than all the rest
     from s3prl_sb.report import waveforms
 
-    options = {} if window is None else {"start": window[0],
-                                         "longest": window[1] - window[0]}  # fmt: skip
-    part = waveforms.excerpt(name, record_of(run, name), **options)
+    limits = {} if window is None else {"start": window[0],
+                                        "longest": window[1] - window[0]}  # fmt: skip
+    record = record_of(run, name, options)
+    try:
+        part = waveforms.excerpt(name, record, **limits)
+    except UserError:
+        if said := audio_roots.remark(run, record, options.audio_roots):
+            run.note(said)
+        raise
     summary = " ".join(filter(None, (summary, part.remark if window is None else "")))
     return Track(
         name,
@@ -80,7 +90,7 @@ def _heard(run, name, rows, window, summary):
     )
 
 
-def record_of(run: Run, name: str) -> dict:
+def record_of(run: Run, name: str, options: Options) -> dict:
     """Returns the record of an utterance in the manifests of a run.
 
     Arguments
@@ -89,10 +99,13 @@ def record_of(run: Run, name: str) -> dict:
         The run.
     name : str
         Id of the utterance.
+    options : Options
+        Options of the reader, with the folders of audio that has moved.
 
     Returns
     -------
     dict
+        With the paths of the files where they are now.
 
     Raises
     ------
@@ -103,7 +116,7 @@ def record_of(run: Run, name: str) -> dict:
         records = run.json(f"save/{each}.json")
         record = records.get(name) if isinstance(records, dict) else None
         if isinstance(record, dict) and _is_sound(record):
-            return record
+            return audio_roots.moved(record, options.audio_roots)
     place = run.folder / "save" / f"{LISTS[0]}.json"
     raise UserError(
         f"'{place}', the manifest of the test set, is missing, damaged or has no "

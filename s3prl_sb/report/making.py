@@ -27,7 +27,7 @@ from s3prl_sb.report.blocks import (
     Section,
     joined,
 )
-from s3prl_sb.report.escaping import shown, slug
+from s3prl_sb.report.escaping import brief, shown, slug
 from s3prl_sb.report.gathered import Run, gather
 from s3prl_sb.runs.results import RESULTS
 from s3prl_sb.storage.files import FileError
@@ -35,6 +35,7 @@ from s3prl_sb.storage.files import FileError
 FULL = 4_900_000  # bytes of a page without sound
 BASE = 60_000  # of the frame, the style and the script
 MESSAGE = 300  # characters of an error
+FAULTS = 200  # errors that the page names
 FACTS = "Metrics, settings and costs"  # of a run, by which those left out are named
 EMBEDDED = re.compile(r'"data:(?:audio|image)/[^"]*"')
 
@@ -108,27 +109,28 @@ def make(
     Raises
     ------
     FileError
-        If there is no run, and no benchmark either.
+        If there is no run, no benchmark, and no probing of hidden states.
     """
     failed: list[Any] = []
     options = options._replace(folders=tuple(map(str, folders)))
     runs = _without_scores(gather(folders, failed.append))
     tables = setups.read_tables(map(Path, folders), runs, failed.append)
-    if not runs and not tables:
-        if failed:
-            raise failed[0]
-        raise FileError(f"no {RESULTS} under {', '.join(map(str, folders))}")
     inside = {id(r) for t in tables for s in t.setups.values() for r in s.runs}
     loose = setups.of_runs([run for run in runs if id(run) not in inside])
     every = [s for t in tables for s in t.setups.values() if s.runs] + loose
     setups.give_keys(every)
-    parts = [] if status is None else [page.part(Section("Jobs", "jobs", [status]))]
-    parts += _tables(tables, loose, published, failed.append)
+    parts = _tables(tables, loose, published, failed.append)
     parts += _comparisons(every, runs, options, failed.append)
+    if not runs and not parts:
+        first = (failed or [f"no {RESULTS} under {', '.join(map(str, folders))}"])[0]
+        raise first if isinstance(first, Exception) else FileError(first)
+    if status is not None:
+        parts.insert(0, page.part(Section("Jobs", "jobs", [status])))
     room = FULL - BASE - len(page.vega()) - sum(map(_size, parts))
     filled, left_out = _fill(every, options, room, remembered)
-    parts.append(_runs(every, filled))
+    parts += [_runs(every, filled)] if every else []
     faults = [*map(str, failed), *(n for run in runs for n in run.notes)]
+    faults = list(dict.fromkeys(faults))  # several runs may name one file
     if notes := _notes(faults, left_out, folders):
         parts.append(notes)
     html = page.render(
@@ -304,10 +306,13 @@ def _runs(every, filled):
         mine = [setup for setup in every if setup.task == task]
         key = f"task-{len(inner)}-{slug(task)[:60]}"
         name = task or "without a task"
-        inner.append((shown(name), key))
-        heading = Markup('<h3 id="{}" data-task="{}">{}</h3>')
-        blocks.append(Html(heading.format(key, shown(task), shown(name))))
-        blocks += [details.Entry(s, _of_setup(s, filled)) for s in mine]
+        inner.append((brief(name, 100), key))
+        entries = [details.Entry(s, _of_setup(s, filled)) for s in mine]
+        whole = Markup(
+            '<div class="of-task" data-task="{}"><h3 id="{}">{}</h3>{}</div>'
+        )
+        html = whole.format(brief(task), key, brief(name), joined(entries))
+        blocks.append(Html(html))
     return page.part(Section("Runs", "runs", blocks), inner)
 
 
@@ -338,7 +343,9 @@ def _notes(faults, left_out, folders):
         )
     if faults:
         blocks.append(Prose("These files could not be read, or not be shown:"))
-        blocks.append(overview.Notes(list(dict.fromkeys(faults))))
+        faults = [brief(fault, 2 * MESSAGE) for fault in faults]
+        more = [f"… and {len(faults) - FAULTS:,} more."] if faults[FAULTS:] else []
+        blocks.append(overview.Notes([*faults[:FAULTS], *more]))
     return page.part(Section("What is missing", "missing", blocks)) if blocks else None
 
 

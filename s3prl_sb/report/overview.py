@@ -14,7 +14,7 @@ from markupsafe import Markup
 from s3prl_sb.benchmark import grid, layout, notes
 from s3prl_sb.benchmark.row_names import PART
 from s3prl_sb.report.blocks import Block, Cell, Grid, Prose, Row, Section
-from s3prl_sb.report.escaping import shown
+from s3prl_sb.report.escaping import brief, shown
 from s3prl_sb.report.setups import Setup, Table
 from s3prl_sb.runs.results import COLUMN_OF, goodness
 from s3prl_sb.runs.suites import suite
@@ -25,6 +25,7 @@ INTERVALS = (
     "(utterances; speakers of ASV and SID; recordings of SD). It does not hold what "
     "another training would change."
 )
+UNKNOWN = "Published numbers come without an interval, and without their spread."
 HOW = (
     "A heading sorts by its column. A number leads to its runs, with their settings, "
     "curves and costs. Bold: the best of its column."
@@ -66,6 +67,33 @@ class Link(NamedTuple):
         small = Markup('<span class="small">{}</span>')
         lines = (small.format(shown(line)) for line in self.small if line)
         return Markup("{}{}").format(text, Markup().join(lines))
+
+
+class Name(NamedTuple):
+    """Name of a row, which may be broken after underscores.
+
+    Arguments
+    ---------
+    text : str
+        The name.
+    setting : str
+        Line below it.
+
+    Example
+    -------
+    >>> Name("a_b").html()
+    Markup('a_<wbr>b')
+    """
+
+    text: str
+    setting: str = ""
+
+    def html(self) -> Markup:
+        """Returns the name as HTML."""
+        parts = (Markup("{}").format(part) for part in brief(self.text).split("_"))
+        name = Markup("_<wbr>").join(parts)
+        small = Markup('<span class="small">{}</span>').format(brief(self.setting))
+        return name + (small if self.setting else "")
 
 
 class Notes(NamedTuple):
@@ -110,21 +138,28 @@ def of_benchmark(table: Table, name: str = "", published: bool = False) -> Secti
     values = table.values
     found: list[Block] = [Prose(HOW)]
     by_suite = grid.tasks_by_suite(values)
-    for lines, (key, tasks) in zip(
-        grid.blocks(values, published), by_suite.items(), strict=True
-    ):
+    written = grid.blocks(values, published)
+    for lines, (key, tasks) in zip(written, by_suite.items(), strict=True):
         found.append(_block(table, lines, tasks, suite(key).title))
     has_interval = any(
         score.interval for s in table.setups.values() for score in s.scores
     )
     lines = notes.of_table(values, published)
-    found.append(Notes([*lines, *([INTERVALS] if has_interval else [])]))
+    if has_interval:
+        is_any = any(_is_published(line[0]) for rows in written for line in rows[1:])
+        lines = [*lines, INTERVALS, *([UNKNOWN] if is_any else [])]
+    found.append(Notes(lines))
     for title, lines in layout.sections(values):
         rows = [line for line in lines[1:]]
         numeric = range(1, len(lines[0]))
         found.append(Grid(lines[0], rows, title, numeric, sortable=False))
     title = f"Results: {name}" if name else "Results"
     return Section(title, "results", found)
+
+
+def _is_published(name):
+    """Returns whether a row, by its first cell, has published numbers."""
+    return name.startswith("  ") or name.endswith(grid.OTHER)
 
 
 def _block(table, lines, tasks, title):
@@ -137,13 +172,13 @@ def _block(table, lines, tasks, title):
     found, upstream = [], None
     for line in rest:
         is_attached = line[0].startswith("  ")
-        if is_attached or line[0].endswith(grid.OTHER):
+        if _is_published(line[0]):
             of = upstream if is_attached else None
             found.append(Row([line[0].strip(), *line[1:]], is_attached, upstream=of))
             continue
         row = next(rows)
         first, _, setting = row["upstream"].partition(PART)
-        cells: list[Any] = [Cell(Link(first, small=[setting]), row["upstream"])]
+        cells: list[Any] = [Cell(Name(first, setting), row["upstream"])]
         for (task, metric), text in zip(shown_columns, line[1:], strict=True):
             setup = table.setups.get((numbers[id(row)], task))
             cells.append(_number(setup, metric, text, best.get((task, metric.key))))

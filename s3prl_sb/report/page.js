@@ -14,7 +14,8 @@
   // Light, dark, or as the system has it.
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const themes = { "": ["◐", "as the system"], light: ["☀", "light"], dark: ["☾", "dark"] };
-  const theme = () => root.dataset.theme || (dark.matches ? "dark" : "light");
+  let printing = false; // on paper, charts are light and as wide as the paper
+  const theme = () => printing ? "light" : root.dataset.theme || (dark.matches ? "dark" : "light");
   const wear = (name) => {
     if (!(name in themes)) name = "";
     if (name) root.dataset.theme = name; else delete root.dataset.theme;
@@ -116,13 +117,11 @@
       console.error(error);
     }
   };
-  const redraw = () => {
-    for (const [figure, result] of [...drawn]) {
-      if (result) result.finalize();
-      drawn.delete(figure);
-      draw(figure);
-    }
-  };
+  const redraw = () => Promise.all([...drawn].map(([figure, result]) => {
+    if (result) result.finalize();
+    drawn.delete(figure);
+    return draw(figure);
+  }));
   const seen = new IntersectionObserver((entries) => {
     for (const entry of entries) if (entry.isIntersecting) { seen.unobserve(entry.target); draw(entry.target); }
   }, { rootMargin: "400px" });
@@ -184,19 +183,23 @@
   };
   for (const id of ["filter-task", "filter-upstream"]) one(id)?.addEventListener("change", filter);
   for (const picks of all(".picks")) { // two of the setups of a task
-    const rows = all("tbody tr", picks.nextElementSibling), selects = all("select", picks);
+    const pairs = [], selects = all("select", picks);
+    for (let each = picks.nextElementSibling; each && !each.matches("h3"); each = each.nextElementSibling)
+      pairs.push(...(each.dataset.pair ? [each] : all("tbody tr[data-pair]", each)));
     picks.hidden = false;
-    picks.addEventListener("change", () => {
+    const pick = () => {
       const wanted = selects.map((select) => select.value).filter(Boolean);
-      let left = 0;
-      for (const row of rows) {
-        const pair = row.dataset.pair.split(" ");
-        const fits = wanted.every((each) => pair.includes(each));
-        row.classList.toggle("not-picked", !fits);
-        left += fits;
+      for (const each of pairs) {
+        const pair = each.dataset.pair.split(" ");
+        each.classList.toggle("not-picked", !wanted.every((one) => pair.includes(one)));
       }
-      say(`${left} of ${rows.length} rows are shown`);
+    };
+    picks.addEventListener("change", () => {
+      pick();
+      const rows = pairs.filter((each) => each.tagName === "TR");
+      say(`${rows.filter((row) => !row.matches(".not-picked")).length} of ${rows.length} rows are shown`);
     });
+    pick();
   }
   const links = new Map(all("nav a").map((link) => [link.hash.slice(1), link]));
   const here = new IntersectionObserver((entries) => {
@@ -236,21 +239,51 @@
     for (const other of all("audio")) if (other !== event.target) other.pause();
   }, true);
 
-  // Print: everything open, every chart drawn.
-  let closed = [];
-  addEventListener("beforeprint", () => {
-    closed = all("details:not([open])").filter((each) => !each.matches(".data, #contents, .vega-embed details"));
-    for (const each of closed) each.open = true;
-  });
-  addEventListener("afterprint", () => { for (const each of closed) each.open = false; });
-  one("print")?.addEventListener("click", async () => {
+  // Print what is open, with the charts drawn for paper. Charts that could not be drawn
+  // before, as from the menu of the browser, are tables.
+  const isShown = (each) => each.checkVisibility();
+  let opened = [];
+  const forPaper = async () => {
     say("The charts are drawn for printing");
-    for (const each of all("main details:not(.data)")) each.open = true;
-    await drawAll();
+    root.classList.add("on-paper");
+    printing = true;
+    await redraw();
+    await Promise.all(all("figure.chart").filter(isShown).map(draw));
+    await Promise.all(all("main img").filter(isShown).map((image) => {
+      image.loading = "eager"; // those that were never in view
+      return image.decode().catch(() => {});
+    }));
     print();
+  };
+  addEventListener("beforeprint", () => {
+    if (printing) return;
+    const isDark = theme() === "dark";
+    for (const figure of all("figure.chart")) if (isDark || !drawn.get(figure)) figure.classList.add("as-table");
+    opened = all(".as-table > details.data").filter((data) => !data.open);
+    for (const data of opened) data.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const data of opened) data.open = false;
+    for (const figure of all(".as-table")) figure.classList.remove("as-table");
+    opened = [];
+    root.classList.remove("on-paper");
+    if (printing) { printing = false; redraw(); }
+  });
+  one("print")?.addEventListener("click", forPaper);
+  addEventListener("keydown", (event) => {
+    if (event.key !== "p" || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    forPaper();
+  });
+  one("open-all")?.addEventListener("click", () => {
+    const groups = all("main details:not(.data)"), opens = groups.some((each) => !each.open);
+    for (const each of groups) each.open = opens;
+    one("open-all").textContent = opens ? "Close all" : "Open all";
+    say(opens ? "Everything is open" : "Everything is closed");
   });
 
   // A page that is served follows its runs.
+  let isBack = false; // after loading itself again, where the reader was
   const live = document.querySelector('meta[name="live"]');
   if (live && location.protocol.startsWith("http")) {
     const kept = (() => { try { return JSON.parse(sessionStorage.getItem("s3prl-sb place")); } catch { return null; } })();
@@ -260,6 +293,7 @@
       return head ? [[i, [...head.parentNode.children].indexOf(head), head.getAttribute("aria-sort")]] : [];
     });
     if (kept) {
+      isBack = true;
       sessionStorage.removeItem("s3prl-sb place");
       for (const each of all("details")) each.open = kept.open.includes(address(each));
       for (const [table, column, way] of kept.sorted) {
@@ -319,6 +353,6 @@
   });
   dark.addEventListener("change", redraw);
   wear(memory.get("theme") || "");
-  arrive();
+  if (!isBack) arrive();
   window.s3prlReport = { drawAll }; // for whoever prints without the button
 })();

@@ -17,7 +17,7 @@ import s3prl_sb
 from s3prl_sb.errors import MissingExtra
 from s3prl_sb.report.blocks import Section, joined
 from s3prl_sb.report.charts import PALETTE
-from s3prl_sb.report.escaping import as_json, shown
+from s3prl_sb.report.escaping import as_json, brief, shown
 from s3prl_sb.storage.files import naming
 
 GENERATOR = "s3prl_sb report"  # by which a page is known again
@@ -102,8 +102,9 @@ def render(
         sections=parts,
         lead=lead,
         footer=footer,
-        tasks=[shown(task) for task in tasks],
-        upstreams=[shown(upstream) for upstream in upstreams],
+        tasks=[brief(task) for task in tasks if task],
+        upstreams=[brief(upstream) for upstream in upstreams if upstream],
+        brief=brief,
         palette=as_json(PALETTE),
         bundle=Markup(bundle),
         script=Markup(script),
@@ -183,13 +184,13 @@ def _policy(scripts, is_live):
 
 
 def _colors() -> str:
-    """Returns the colours of both themes as variables of CSS."""
+    """Returns the colours of both themes as variables of CSS; paper is light."""
     light, dark = (_variables(theme, PALETTE[theme]) for theme in ("light", "dark"))
     return (
         f":root {{{light}}}\n"
-        f"@media (prefers-color-scheme: dark) {{ :root {{{dark}}} }}\n"
+        f"@media screen and (prefers-color-scheme: dark) {{ :root {{{dark}}} }}\n"
         f':root[data-theme="light"] {{{light}}}\n'
-        f':root[data-theme="dark"] {{{dark}}}\n'
+        f'@media screen {{ :root[data-theme="dark"] {{{dark}}} }}\n'
     )
 
 

@@ -16,10 +16,9 @@ from s3prl_sb.report import histories
 from s3prl_sb.report.example_kinds import Keys, Kind, Row, kind_of, title
 from s3prl_sb.report.gathered import Run
 from s3prl_sb.runs.suite_tasks import metrics_of
-from s3prl_sb.terminal.quantities import count, is_share, measure
+from s3prl_sb.terminal.quantities import is_share, measure
 
 PREDICTIONS = "predictions.csv"
-LARGEST = 100_000_000  # bytes of predictions that are searched
 
 
 class Ranked(NamedTuple):
@@ -94,14 +93,20 @@ def main_metrics(run: Run) -> list[str]:
 
 
 def parts_of(run: Run) -> list[Run]:
-    """Returns the folds that a run is a summary of, or the run itself."""
-    parts = histories.parts_of(run)
-    if parts == [""]:
+    """Returns the folds that a run is a summary of, or the run itself.
+
+    Notes of a fold are those of the run.
+    """
+    names = histories.parts_of(run)
+    if names == [""]:
         return [run]
-    return [
-        Run({**run.results, "folds": None, "folder": str(run.folder / part)})
-        for part in parts
-    ]
+    parts = []
+    for name in names:
+        folder = str(run.folder / name)
+        part = Run({**run.results, "folds": None, "folder": folder}, run.shelf)
+        part.notes = run.notes
+        parts.append(part)
+    return parts
 
 
 def worst(run: Run, most: int) -> Worst | None:
@@ -120,7 +125,7 @@ def worst(run: Run, most: int) -> Worst | None:
         None without predictions.
     """
     parts = parts_of(run)
-    tables = [(part, predictions(part, run)) for part in parts]
+    tables = [(part, part.table(PREDICTIONS) or []) for part in parts]
     kind = next((kind_of(rows) for _, rows in tables if rows), None)
     if kind is None:
         return None
@@ -140,32 +145,6 @@ def worst(run: Run, most: int) -> Worst | None:
     total = sum(len(rows) for _, rows in tables)
     by = f"worst {title(metric)}" if metric else kind.by
     return Worst(kind, by, metric, len(found), total, chosen)
-
-
-def predictions(part: Run, run: Run) -> list[dict[str, str]]:
-    """Returns the rows of predictions.csv.
-
-    Arguments
-    ---------
-    part : Run
-        Run, or fold, that left them.
-    run : Run
-        Run that gets a note if they are too many.
-
-    Returns
-    -------
-    list of dict
-        Empty if there are none, or too many.
-    """
-    path = part.folder / PREDICTIONS
-    size = path.stat().st_size if path.is_file() else 0
-    if size > LARGEST:
-        run.note(
-            f"'{path}' has {count(size, 'B')}: its worst examples are not looked for, "
-            f"only those of up to {count(LARGEST, 'B')}."
-        )
-        return []
-    return part.table(PREDICTIONS) or []
 
 
 def _place(ranked):

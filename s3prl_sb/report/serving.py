@@ -27,6 +27,7 @@ from markupsafe import Markup
 from s3prl_sb.errors import UserError
 from s3prl_sb.report import making, page, progress
 from s3prl_sb.report.blocks import Options, Section
+from s3prl_sb.report.escaping import readable, shown
 from s3prl_sb.storage.files import FileError
 from s3prl_sb.terminal import columns
 
@@ -87,7 +88,7 @@ class Follower:
             self.version = found.version
         begun = [job for job in found.jobs if job.state not in ("done", "waiting")]
         waiting = [job for job in found.jobs if job.state == "waiting"]
-        jobs = [job._asdict() for job in (*begun[:MOST], *waiting[:NEXT])]
+        jobs = [readable(job._asdict()) for job in (*begun[:MOST], *waiting[:NEXT])]
         status = {"version": self.version, "text": found.text(), "jobs": jobs}
         self.status = json.dumps(status).encode()
 
@@ -105,7 +106,7 @@ class Follower:
             ).html
         except FileError as error:  # nothing has ended yet
             section = Section("Jobs", "jobs", [status])
-            lead = Markup('<p class="lead">{}</p>').format(str(error))
+            lead = Markup('<p class="lead">{}</p>').format(shown(error))
             title = self.title or making.title_of(self.folders)
             return page.render([page.part(section)], title, lead, live=found.version)
 
@@ -288,9 +289,9 @@ def serve(
     follower = Follower(folders, options, title, published)
     server = make_server(follower, host, port)
     follower.look()
-    shown = host if is_loopback(host) else socket.gethostname()
-    shown = f"[{shown}]" if ":" in shown else shown
-    address = f"http://{shown}:{server.server_address[1]}/"
+    name = host if is_loopback(host) else socket.gethostname()
+    name = f"[{name}]" if ":" in name else name
+    address = f"http://{name}:{server.server_address[1]}/"
     if not is_loopback(host):
         print(
             "Whoever reaches this machine can read the page: names, paths, results.",

@@ -178,7 +178,7 @@ def interval_of(runs: Sequence[Run], metric: str) -> tuple[float, float] | None:
     except UserError as error:  # seeds with different test sets
         runs[0].note(error)
         return None
-    return None if found is None else (found.low, found.high)
+    return None if found.low != found.low else (found.low, found.high)
 
 
 class Table(NamedTuple):

@@ -22,7 +22,7 @@ from s3prl_sb.report.blocks import (
     Section,
     joined,
 )
-from s3prl_sb.report.escaping import shown
+from s3prl_sb.report.escaping import brief
 from s3prl_sb.report.example_kinds import Row, number, title
 from s3prl_sb.report.gathered import Run
 from s3prl_sb.report.lanes import within, worst_window
@@ -65,13 +65,13 @@ class Example(NamedTuple):
 
     def html(self) -> Markup:
         """Returns the example as HTML."""
-        facts = (Markup("<span>{}</span>").format(shown(fact)) for fact in self.facts)
+        facts = (Markup("<span>{}</span>").format(brief(fact)) for fact in self.facts)
         has_one = sum(isinstance(block, Track) for block in self.blocks) == 1
         return Markup(
             '<div class="example{}"><p class="title"><b>{}</b>{}</p>{}</div>'
         ).format(
             " of-one" if has_one else "",
-            shown(self.name),
+            brief(self.name),
             Markup().join(facts),
             joined(self.blocks),
         )
@@ -141,7 +141,7 @@ def _texts(found: Worst, options: Options) -> list[Block]:
                 ]
                 parts.append(Figures(facts))
         if place < options.audio:
-            parts += listened(each.part, row["id"])
+            parts += listened(each.part, row["id"], options)
         value = [_words(found, each)] if each.words else []
         errors = aligned.sentence().partition(":")[0]
         blocks.append(Example(row["id"], [*value, errors], parts))
@@ -171,7 +171,7 @@ def _tables(found: Worst, options: Options) -> list[Block]:
         for each in chosen[:heard]:
             names = [each.row[c] for c in ("id", "id1", "id2", "query", "document")
                      if c in each.row]  # fmt: skip
-            sounds = [block for name in names for block in listened(each.part, name)]
+            sounds = [s for name in names for s in listened(each.part, name, options)]
             blocks.append(Example(" and ".join(names), _facts(each), sounds))
     return blocks
 
@@ -270,6 +270,7 @@ def _timelines(found: Worst, options: Options) -> list[Block]:
             parts = listened(
                 each.part,
                 name,
+                options,
                 within(rows, *window),
                 window,
                 _said(each, kind, window, seconds),

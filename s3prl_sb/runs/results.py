@@ -4,13 +4,13 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import hashlib
 import json
 import math
 import os
 from pathlib import Path
 
 from s3prl_sb.errors import UserError
+from s3prl_sb.identity import digest
 from s3prl_sb.runs.shown import (
     bracketed,
     check_intervals,
@@ -313,8 +313,7 @@ def _mark(value):
     """Returns eight characters of a hash, or of the hash of other values."""
     if value is None or isinstance(value, str):
         return value and value[:8]
-    text = json.dumps(value, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return digest(value)[:8]
 
 
 def _properties(run):

@@ -24,6 +24,10 @@ PREDICTIONS = "predictions.csv"
 TRUE, PREDICTED = ("reference", "label"), "prediction"
 #: Properties in which the runs of a side may differ.
 OF_A_SEED = ("seed", "lr")
+_GIVE = (
+    "Give the folder of a finished run or an export on this machine: `s3prl-sb results "
+    "DIR` lists the runs in a folder, and what is on the hub has no measures of items."
+)
 
 
 class SideError(UserError, ValueError):
@@ -84,6 +88,15 @@ class Side:
     def predictions(self) -> list[Mapping[str, Mapping[str, str]]]:
         """Rows of predictions.csv by id, for each run; of folds, those of all."""
         return [_predictions(run) for run in self.runs]
+
+    @property
+    def has_predictions(self) -> bool:
+        """Returns whether a run has predictions.csv; most exports have none."""
+        return any(
+            (Path(run["folder"]) / place / PREDICTIONS).is_file()
+            for run in self.runs
+            for _, place in _parts(run)
+        )
 
     def texts(self, item: str) -> tuple[str | None, dict[str, list[Any]]]:
         """Returns what was true and what was predicted.
@@ -198,12 +211,14 @@ def _runs(folder):
     path = Path(folder, RESULTS)
     if path.is_file():
         return [read_run(path)]
+    if not Path(folder).exists():
+        raise SideError(f"There is no folder '{folder}'. {_GIVE}")
     failed: list[Exception] = []
     runs = find_runs([folder], failed.append)
     if not runs and failed:
         raise failed[0]
     if not runs:
-        raise SideError(f"no {RESULTS} under {folder}")
+        raise SideError(f"no {RESULTS} under {folder}. {_GIVE}")
     # The tests of a run on other lists are in folders of its own
     places = {Path(run["folder"]).resolve() for run in runs}
     return [
@@ -211,11 +226,16 @@ def _runs(folder):
     ]
 
 
+def _parts(run):
+    """Returns the names of the folds of a run, and their folders in it."""
+    folds = [(str(fold["fold"]), fold["folder"]) for fold in run.get("folds") or ()]
+    return folds or [("", "")]
+
+
 def _predictions(run):
     """Returns the rows of predictions.csv by id."""
     folder, rows = Path(run["folder"]), {}
-    parts = [(str(fold["fold"]), fold["folder"]) for fold in run.get("folds") or ()]
-    for name, place in parts or [("", "")]:
+    for name, place in _parts(run):
         path = folder / place / PREDICTIONS
         if path.is_file():
             with naming(path, "the predictions of a run"):

@@ -10,16 +10,16 @@ Authors
 import contextlib
 import functools
 import inspect
-import io
 import pydoc
 import re
 from collections.abc import Callable
+
+from ruamel.yaml.representer import RepresenterError
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.hyperyaml import programs
 from s3prl_sb.hyperyaml.nodes import line_of, tag, walk
 from s3prl_sb.schema import kinds
-from s3prl_sb.storage.yaml_texts import yaml_parser
 from s3prl_sb.terminal.messages import near, reason
 
 CALLS = ("!new:", "!name:")
@@ -55,6 +55,7 @@ def make(tree: dict, place: Callable[[str], str]) -> dict:
 
     Example
     -------
+    >>> from s3prl_sb.storage.yaml_texts import yaml_parser
     >>> text = "head: !new:torch.nn.Linear {in_feature: 3, out_features: 4}"
     >>> make(yaml_parser().load(text), "line 1: {}".format)
     Traceback (most recent call last):
@@ -64,18 +65,29 @@ def make(tree: dict, place: Callable[[str], str]) -> dict:
     seen = set()
     for key, node in tree.items():
         check(node, lambda _, key=key: f"{place(key)}: ", seen)
-    stream = io.StringIO()
-    yaml_parser().dump(tree, stream)
-    stream.seek(0)
 
     class Loader(_Loader):
         place_of = staticmethod(place)
 
-    made = programs.construct(stream, loader=Loader)
+    try:
+        made = programs.construct(tree, loader=Loader)
+    except RepresenterError as error:
+        key = next(key for key in tree if not _is_yaml(tree[key]))
+        problem = f"{error}. Give !apply: instead of !applyref:"
+        raise MakingError(f"{place(key)}: {problem}.") from error
     return {
         key: _Named(value).at(place(key)) if type(value) is functools.partial else value
         for key, value in made.items()
     }
+
+
+def _is_yaml(node):
+    """Returns whether a node can be written; !applyref may have returned anything."""
+    try:
+        programs.text_of(node)
+    except RepresenterError:
+        return False
+    return True
 
 
 def check(node, where, seen=None):
@@ -320,7 +332,7 @@ def _missing(name):
     return f"'{home}' has no '{last}'. {near(last, names)}".rstrip(".")
 
 
-class _Loader(programs.Loader):
+class _Loader(programs.FastLoader):
     """Loader whose errors name the key."""
 
     place_of = str

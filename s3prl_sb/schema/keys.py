@@ -18,7 +18,6 @@ Authors
 """
 
 import functools
-import io
 import os
 from pathlib import Path
 
@@ -29,7 +28,6 @@ from s3prl_sb.schema import kinds
 from s3prl_sb.schema.declarations import KeysError, declared, shared, undeclared
 from s3prl_sb.schema.defaults import merged_with_defaults
 from s3prl_sb.storage.files import read_yaml
-from s3prl_sb.storage.yaml_texts import yaml_parser
 
 __all__ = ["KeysError", "Schema", "shared"]
 
@@ -288,15 +286,10 @@ class Schema:
                 is_set = key in values and key not in made and self[key].is_plain
                 wanted[key] = values[key] if is_set else self.tree[key]
                 left += referred(wanted[key])
-        stream = io.StringIO()
-        yaml_parser().dump(wanted, stream)
-        stream.seek(0)
-        stream.name = str(self.file)  # base of the paths of !include:
         try:
-            text = programs.resolve(stream)
+            resolved = plain(programs.resolve(wanted, self.file))
         except Exception:  # the card is gone: then all of it differs
             return {}
-        resolved = plain(yaml_parser().load(text))
         as_written = plain(self.tree)
         return {k: resolved[k] for k in made if values.get(k) != as_written[k]}
 

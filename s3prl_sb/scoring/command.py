@@ -117,7 +117,7 @@ def scored(folder, options, rest=()):
     started, named = time.time(), Path(folder)
     _check_lists(options, rest)
     device = devices.chosen(options.get("device") or devices.AUTO)
-    folder = published.folder_of(folder)
+    folder = published.existing(folder)
     # Scores are not put into the cache of the hub, but here.
     named = Path(named.name) if published.is_from_hub(folder) else folder
     results = read_json(folder / RESULTS, "the results of a run", kind=dict)

@@ -4,7 +4,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import hashlib
 import io
 import json
 from pathlib import Path
@@ -13,16 +12,14 @@ from typing import Any
 from s3prl_sb.errors import UserError, printable, without_secrets
 from s3prl_sb.hyperyaml import programs
 from s3prl_sb.hyperyaml.nodes import plain
-from s3prl_sb.inference.exporting import MEASURES
+from s3prl_sb.inference.exporting import MEASURES, PREDICTIONS
 from s3prl_sb.inference.finished import ExportError
 from s3prl_sb.inference.published import SETTINGS
 from s3prl_sb.inference.reading import CHANGED, WHAT
 from s3prl_sb.sharing.private import Private
+from s3prl_sb.sharing.uploads import RESULTS, with_checksums
 from s3prl_sb.storage import checksums
 from s3prl_sb.storage.files import naming, read_json, read_yaml
-
-RESULTS = "results.json"
-CARD = "README.md"
 
 
 class ContentsError(UserError, ValueError):
@@ -42,8 +39,9 @@ def contents_of(folder: Path, private: Private) -> dict[str, Path | bytes]:
     -------
     dict
         Names to paths, or to contents where the file is rewritten. Files in the folder
-        that the export does not list are none of them, nor are the measures of each
-        utterance: their names may be those of speakers or files.
+        that the export does not list are none of them, nor are the measures and the
+        predictions of each utterance: their names may be those of speakers or files,
+        their texts those of a corpus.
 
     Raises
     ------
@@ -58,19 +56,13 @@ def contents_of(folder: Path, private: Private) -> dict[str, Path | bytes]:
     if names is None:
         raise ExportError(f"'{folder}' is an export of an older version: make it anew.")
     files: dict[str, Path | bytes] = {
-        name: folder / name for name in names if name != MEASURES
+        name: folder / name for name in names if name not in (MEASURES, PREDICTIONS)
     }
     results = read_json(folder / RESULTS, "the results of a run", kind=dict)
     files[RESULTS] = (json.dumps(private.scrubbed(results), indent=2) + "\n").encode()
     files[SETTINGS] = _settings(folder / SETTINGS).encode()
     private.check(files)
-    digests = checksums.listed(folder, CHANGED)
-    for name, content in files.items():
-        if isinstance(content, bytes):
-            digests[name] = hashlib.sha256(content).hexdigest()
-    lines = (f"{digests[name]}  {name}\n" for name in sorted(files))
-    files[checksums.FILE] = "".join(lines).encode()
-    return files
+    return with_checksums(files)
 
 
 def _settings(path):
@@ -78,22 +70,41 @@ def _settings(path):
     nodes = read_yaml(path, WHAT, kind=dict)
     with naming(path, WHAT):
         nodes["export_folder"] = "."  # loading overrides it
-        for key, value in _texts(plain(nodes)):
-            if without_secrets(value) != value:
-                raise ContentsError(
-                    f"'{path}': {key} is an address with a log-in or a signature, for "
-                    "everybody to read. Download the file, and train with it."
-                )
-            local = Path(value.partition("#")[0])
-            if local.is_absolute() and len(local.parts) > 1 and local.exists():
-                raise ContentsError(
-                    f"'{path}': {key} is '{printable(value)}', a file of this machine "
-                    "that others do not have. Name a published one in the recipe, and "
-                    "export the run again."
-                )
+        check_texts(plain(nodes), path, "in the recipe, and export the run again")
         text = io.StringIO()
         programs.write(nodes, text)
     return text.getvalue()
+
+
+def check_texts(values: Any, path: Path, fix: str) -> None:
+    """Checks that settings name no file of this machine, nor an address with a log-in.
+
+    Arguments
+    ---------
+    values : dict
+        Plain values of a YAML file.
+    path : pathlib.Path
+        The file, for errors.
+    fix : str
+        Place to name a published file in instead.
+
+    Raises
+    ------
+    ContentsError
+        If they do.
+    """
+    for key, value in _texts(values):
+        if without_secrets(value) != value:
+            raise ContentsError(
+                f"'{path}': {key} is an address with a log-in or a signature, for "
+                "everybody to read. Download the file, and train with it."
+            )
+        local = Path(value.partition("#")[0])
+        if local.is_absolute() and len(local.parts) > 1 and local.exists():
+            raise ContentsError(
+                f"'{path}': {key} is '{printable(value)}', a file of this machine "
+                f"that others do not have. Name a published one {fix}."
+            )
 
 
 def _texts(value: Any, key: str = ""):

@@ -19,6 +19,7 @@ from s3prl_sb.lobes.cards.catalogue import NOT_STATED, about, is_free, is_restri
 from s3prl_sb.lobes.cards.finding import names
 from s3prl_sb.lobes.cards.fusing import parts_of
 from s3prl_sb.lobes.cards.loading import card
+from s3prl_sb.sharing.markdown import plain as in_markdown
 
 #: Licences that the hub knows, by their names there.
 KNOWN = (
@@ -28,6 +29,7 @@ KNOWN = (
 ).split()
 NO_WEIGHTS = "no weights"
 FLAG = "--weights_licence_accepted"
+AN_EXPORT = "an export"
 
 
 class LicenceError(UserError, ValueError):
@@ -94,18 +96,23 @@ def _is_published(name, source):
 
 
 def decided(
-    terms: Terms, licence: str | None = None, is_accepted: bool = False
+    terms: Terms,
+    licence: str | None = None,
+    is_accepted: bool = False,
+    what: str = AN_EXPORT,
 ) -> dict[str, str]:
-    """Returns the licence of an export, as the front matter of its card has it.
+    """Returns the licence of an upload, as the front matter of its card has it.
 
     Arguments
     ---------
     terms : Terms
         Terms of the upstream's weights.
     licence : str, optional
-        Licence that the user gives the export.
+        Licence that the user gives the upload.
     is_accepted : bool
         Whether the user answers for passing the weights on.
+    what : str
+        Kind of the upload.
 
     Returns
     -------
@@ -132,19 +139,42 @@ def decided(
         known = (
             f"restricts their use: {terms.licence}" if restricted else "is not known"
         )
+        hint = ""
+        if what == AN_EXPORT:
+            hint = (
+                " An export with a frozen upstream,\n"
+                "loaded from where it is published, holds none of its weights."
+            )
         raise LicenceError(
-            f"This export holds weights of the upstream '{terms.upstream}', whose "
-            f"licence {known}. Read it, and give\n{FLAG} if it lets you pass them on, "
-            "or if they are your own. An export with a frozen upstream,\nloaded from "
-            "where it is published, holds none of its weights."
+            f"This is {what} with weights of the upstream '{terms.upstream}', or made "
+            f"from them, whose licence {known}.\nRead it, and give {FLAG} if it lets "
+            f"you pass them on,\nor if they are your own.{hint}"
         )
     theirs = None if terms.licence == NOT_STATED else terms.licence
     if licence and is_restricted(theirs) and not is_restricted(licence):
         raise LicenceError(
-            f"--license {licence} grants more than the licence of the weights in the "
-            f"export, {theirs}. Leave it out."
+            f"--license {licence} grants more than the licence of the weights in it, "
+            f"{theirs}. Leave it out."
         )
     return _entry(licence or theirs)
+
+
+def licence_of_model(licence: dict[str, str]) -> str:
+    """Returns a sentence about the licence of a model.
+
+    Arguments
+    ---------
+    licence : dict
+        See :func:`decided`.
+
+    Returns
+    -------
+    str
+    """
+    stated = licence.get("license_name") or licence.get("license")
+    if not stated:
+        return "The licence of this model is not stated."
+    return f"Licence of this model: {in_markdown(stated)}."
 
 
 def _entry(licence):

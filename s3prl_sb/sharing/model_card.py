@@ -12,7 +12,8 @@ import re
 from typing import Any, NamedTuple
 
 from s3prl_sb.errors import UserError, printable
-from s3prl_sb.sharing.licences import NO_WEIGHTS, Terms
+from s3prl_sb.sharing.licences import NO_WEIGHTS, Terms, licence_of_model
+from s3prl_sb.sharing.markdown import code, plain, slug
 from s3prl_sb.storage.yaml_texts import yaml_of
 from s3prl_sb.terminal import columns, quantities
 
@@ -42,7 +43,9 @@ METRICS = {"macro_f1": "f1", "f1": "f1", "wer_lm": "wer"}
 STALE = {"base_model", "metrics", "model-index"}
 #: Keys of the front matter that say one thing together.
 LICENCE = {"license", "license_name", "license_link"}
-HUB_ID = re.compile(r"(?:https://huggingface\.co/)?([\w.-]+/[\w.-]+)(?:/resolve/.*)?")
+HUB_ID = re.compile(
+    r"(?:https://huggingface\.co/|hf://)?([\w.-]+/[\w.-]+)(?:(?:/resolve/|@).*)?"
+)
 CITATION = """```bibtex
 @inproceedings{yang21c_interspeech,
   title = {{SUPERB: Speech Processing Universal PERformance Benchmark}},
@@ -111,7 +114,7 @@ def front_matter(export: Export) -> dict[str, Any]:
         EvalResult(
             task_type=pipeline or "other",
             task_name=task,
-            dataset_type=_slug(_data(results)),
+            dataset_type=slug(_data(results)),
             dataset_name=_data(results),
             dataset_args={"sha256": test["sha256"]} if test.get("sha256") else None,
             metric_type=METRICS.get(name, name),
@@ -127,7 +130,7 @@ def front_matter(export: Export) -> dict[str, Any]:
         base_model=ids or None,
         library_name=LIBRARY,
         pipeline_tag=pipeline,
-        tags=[LIBRARY, "speechbrain", "audio", *map(_slug, task.split("/"))],
+        tags=[LIBRARY, "speechbrain", "audio", *map(slug, task.split("/"))],
         metrics=list(dict.fromkeys(each.metric_type for each in found)) or None,
         model_name=export.name.partition("@")[0].rpartition("/")[2],
         eval_results=found or None,
@@ -149,17 +152,17 @@ def facts(export: Export) -> str:
     str
     """
     results = export.results
-    task, upstream = (_plain(results.get(key)) for key in ("task", "upstream"))
+    task, upstream = (plain(results.get(key)) for key in ("task", "upstream"))
     model = results.get("upstream_model") or {}
     trained = model.get("trained") or "frozen"
     parts = [
         BEGIN,
         f"# {task} with {upstream}",
         f"A model for {task}, trained with s3prl_sb on features of the "
-        f"{_plain(trained)} upstream {_code(results.get('upstream'))}.",
+        f"{plain(trained)} upstream {code(results.get('upstream'))}.",
         _use(export),
         f"## Results\n\n{_results(results)}",
-        f"## Training\n\n{_training(results)}",
+        f"## Training\n\n{settings(results)}",
         f"## Upstream and licence\n\n{_licence(export)}",
         f"## Citation\n\n{CITATION}",
         END,
@@ -187,7 +190,30 @@ def card(export: Export, own: str | None = None) -> str:
     CardError
         If its front matter is no YAML.
     """
-    meta, body = front_matter(export), facts(export)
+    return merged(front_matter(export), facts(export), own)
+
+
+def merged(meta: dict[str, Any], body: str, own: str | None = None) -> str:
+    """Returns the text of a card with an author's own text around the facts.
+
+    Arguments
+    ---------
+    meta : dict
+        Front matter of the facts.
+    body : str
+        The facts, between :data:`BEGIN` and :data:`END`.
+    own : str, optional
+        Earlier card, or text of the author's own.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    CardError
+        If its front matter is no YAML.
+    """
     kept, text = _split(own or "")
     facts_of_ours = set(meta) | (STALE if BEGIN in text else set())
     facts_of_ours |= LICENCE if "license" in meta else set()
@@ -234,7 +260,7 @@ def _use(export):
         'print(list(model.lines(["a.wav"])))\n```',
     ]
     if export.code:
-        names = ", ".join(map(_code, export.code))
+        names = ", ".join(map(code, export.code))
         lines.append(
             f"**This model has code of its own**: {names}. Nothing of it runs until "
             "you trust it: read it, then give `--trust`, or `trust=True`."
@@ -247,29 +273,29 @@ def _results(results):
     rows = [["metric", "value", f"{level} % interval"]]
     for name, value, bounds in _metrics(results):
         shown = [quantities.measure(name, x) for x in (value, *(bounds or ()))]
-        rows.append([_plain(name), shown[0], " to ".join(shown[1:]) or "–"])
+        rows.append([plain(name), shown[0], " to ".join(shown[1:]) or "–"])
     lines = [columns.as_markdown(rows, right=[1])]
     intervals = results.get("intervals") or {}
     if intervals:
         lines.append(
-            f"Intervals: bootstrap over {_plain(intervals.get('units'))} "
-            f"{_plain(intervals.get('unit'))}s, "
-            f"{_plain(intervals.get('resamples'))} resamples."
+            f"Intervals: bootstrap over {plain(intervals.get('units'))} "
+            f"{plain(intervals.get('unit'))}s, "
+            f"{plain(intervals.get('resamples'))} resamples."
         )
     name, hours, number = (test.get(key) for key in ("name", "hours", "utterances"))
-    about = [f"Test data: {_plain(_data(results) if name else 'not stated')}"]
-    about += [f"{_plain(number)} utterances"] if number else []
+    about = [f"Test data: {plain(_data(results) if name else 'not stated')}"]
+    about += [f"{plain(number)} utterances"] if number else []
     about += [quantities.audio(3600 * hours)] if hours else []
     digest = test.get("sha256")
-    about += [f"SHA-256 of audio and labels {_code(digest)}"] if digest else []
+    about += [f"SHA-256 of audio and labels {code(digest)}"] if digest else []
     lines.append(", ".join(about) + ".")
     if conditions := test.get("conditions"):
-        lines.append(f"Tested under: {_code(conditions)}.")
+        lines.append(f"Tested under: {code(conditions)}.")
     protocol = results.get("protocol") or {}
     if protocol.get("followed"):
         lines.append("The run follows the protocol of the benchmark.")
     elif protocol.get("followed") is False:
-        differs = ", ".join(_plain(each) for each in protocol.get("differs") or ())
+        differs = ", ".join(plain(each) for each in protocol.get("differs") or ())
         lines.append(
             f"The run departs from the protocol of the benchmark ({differs}): do not "
             "compare its numbers with published ones."
@@ -277,23 +303,34 @@ def _results(results):
     return "\n\n".join(lines)
 
 
-def _training(results):
+def settings(results: dict[str, Any]) -> str:
+    """Returns the settings of a training as a table, and the versions it was made with.
+
+    Arguments
+    ---------
+    results : dict
+        Content of a ``results.json``, without private facts.
+
+    Returns
+    -------
+    str
+    """
     values = {key: results.get(key) for key in ("seed", "total_steps", "best_step")}
     values |= {"lr": results.get("lr"), **(results.get("training") or {})}
     values |= results.get("settings") or {}
     for split, size in (results.get("utterances") or {}).items():
         values[f"{split} utterances"] = size
-    rows = [[_plain(k), _plain(v)] for k, v in values.items() if v is not None]
+    rows = [[plain(k), plain(v)] for k, v in values.items() if v is not None]
     versions = (results.get("versions") or {}).items()
-    made = ", ".join(f"{_plain(name)} {_plain(v)}" for name, v in versions)
+    made = ", ".join(f"{plain(name)} {plain(v)}" for name, v in versions)
     table = columns.as_markdown([["setting", "value"], *rows])
     return f"{table}\n\nMade with {made}."
 
 
 def _licence(export):
     terms, source = export.terms, _sources(export.results)
-    name, licence = _code(terms.upstream), _plain(terms.licence)
-    where = ", ".join(_plain(each) for each in source)
+    name, licence = code(terms.upstream), plain(terms.licence)
+    where = ", ".join(plain(each) for each in source)
     if terms.licence == NO_WEIGHTS:
         text = f"The upstream {name} has no pre-trained weights of others."
     elif terms.is_inside:
@@ -307,9 +344,7 @@ def _licence(export):
             f"The weights of the upstream {name} are not in this repository: they "
             f"are downloaded from {where}. Their licence: {licence}."
         )
-    stated = export.licence.get("license_name") or export.licence.get("license")
-    mine = f"Licence of this model: {_plain(stated)}."
-    return f"{text}\n\n{mine if stated else 'The licence of this model is not stated.'}"
+    return f"{text}\n\n{licence_of_model(export.licence)}"
 
 
 def _metrics(results):
@@ -344,19 +379,5 @@ def _sources(results):
     source = (results.get("upstream_model") or {}).get("source")
     found = source.values() if isinstance(source, dict) else [source]
     flat = (each if isinstance(each, list) else [each] for each in found)
-    return [str(each) for several in flat for each in several if each]
-
-
-def _slug(text):
-    return re.sub(r"[^a-z0-9]+", "-", str(text).lower()).strip("-") or "other"
-
-
-def _plain(value):
-    """Returns a value as text without Markdown and HTML: it may be from outside."""
-    return re.sub(r"([\\`*\[\]<>~])", r"\\\1", printable(value))
-
-
-def _code(value):
-    """Returns a value in the font of code."""
-    text = printable(value).replace("`", "'")
-    return f"`{text}`"
+    named = (str(each) for several in flat for each in several if each)
+    return [each.partition("#sha256=")[0] for each in named]

@@ -8,6 +8,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import json
 import mmap
 import os
 import re
@@ -43,6 +44,10 @@ KEYS = {
 #: Shortest folder that is searched in weights: shorter ones occur by chance.
 SHORTEST = 8
 HIDDEN = "…"
+#: Instruction for the user about a binary file.
+BINARY = (
+    "`s3prl-sb convert` writes the weights of an upstream alone; train with its card."
+)
 
 
 class PrivateError(UserError, ValueError):
@@ -74,7 +79,7 @@ class Private:
         host: str | None = None,
         token: str | None = None,
     ):
-        places = [Path(folder).expanduser() for folder in folders]
+        places = [Path(os.path.expanduser(folder)) for folder in folders]
         for own in (Path.home, Path.cwd):
             try:
                 places.append(own())
@@ -91,6 +96,8 @@ class Private:
         # A word such as "tiny" may be a name of anything else, too.
         is_odd = len(host) > 3 and re.search(r"[\d.-]", host)
         self.host = re.compile(rf"\b{re.escape(host)}\b") if is_odd else None
+        #: The host as it is searched in files: there "gpu1" may be a variable.
+        self.machine = host.encode() if is_odd and not host.isidentifier() else b""
         self.token = token
         #: Names of the user, as the last names of folders.
         names = Path(_home() or "/").name, os.environ.get("USER") or ""
@@ -161,13 +168,19 @@ class Private:
             return new
         return value
 
-    def check(self, files: Mapping[str, Path | bytes]) -> None:
+    def check(
+        self,
+        files: Mapping[str, Path | bytes],
+        fix: str = "Take it out, and export the run again.",
+    ) -> None:
         """Checks that no file holds a private fact.
 
         Arguments
         ---------
         files : dict
             Names to contents or paths.
+        fix : str
+            Instruction for the user about a file of text, a sentence.
 
         Raises
         ------
@@ -176,45 +189,72 @@ class Private:
         """
         for name, content in files.items():
             if isinstance(content, bytes):
-                self._check(name, content)
+                self._check(name, content, fix)
             elif content.stat().st_size:
                 with open(content, "rb") as file:
                     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                        self._check(name, data)
+                        self._check(name, data, fix)
 
-    def _check(self, name, data):
+    def _check(self, name, data, fix):
         is_text = b"\0" not in data[: 1 << 16]
+        if not is_text:
+            fix = BINARY
+
+        def line(place):
+            return data[:place].count(b"\n") + 1 if is_text else None
+
         for start, rest in KEYS.items():
             for place in _places(data, start):
                 is_start = place == 0 or not data[place - 1 : place].isalnum()
                 end = place + len(start)
                 if is_start and re.match(rest, data[end : end + 99]):
-                    raise self._error(name, data, place, is_text, "a key of a service")
+                    raise _error(name, line(place), fix, "a key of a service")
         if self.token and (place := data.find(self.token.encode())) >= 0:
-            raise self._error(name, data, place, is_text, "your token of the hub")
+            raise _error(name, line(place), fix, "your token of the hub")
         for folder in self.folders:
             if not is_text and len(folder) < SHORTEST:
                 continue
-            for place in _places(data, folder.encode()):
-                # In a pickle any byte may stand before and after a text.
-                if is_text and not _is_whole(data, place, len(folder.encode())):
-                    continue
-                what = f"'{printable(folder)}', a folder of this machine"
-                raise self._error(name, data, place, is_text, what)
+            for form in _forms(folder):
+                for place in _places(data, form):
+                    # In a pickle any byte may stand before and after a text.
+                    if is_text and not _is_whole(data, place, len(form)):
+                        continue
+                    what = f"'{printable(folder)}', a folder of this machine"
+                    raise _error(name, line(place), fix, what)
+        if self.machine and (is_text or len(self.machine) >= SHORTEST):
+            for place in _places(data, self.machine):
+                if not is_text or _is_whole(data, place, len(self.machine), rb"\w"):
+                    what = f"'{self.machine.decode()}', the name of this machine"
+                    raise _error(name, line(place), fix, what)
 
-    @staticmethod
-    def _error(name, data, place, is_text, what):
-        where = f"'{printable(name)}'"
-        if is_text:
-            line = data[:place].count(b"\n") + 1
-            where += f", line {line},"
-        fix = "Take it out, and export the run again."
-        if not is_text:
-            fix = (
-                "`s3prl-sb convert` writes the weights of an upstream alone; train "
-                "with its card."
-            )
-        return PrivateError(f"{where} holds {what}, for everybody to read. {fix}")
+    def first_in(self, value: Any) -> str | None:
+        """Returns the first text in a value of JSON that holds a private fact.
+
+        Arguments
+        ---------
+        value : object
+            Dicts, lists and scalars. A path of one folder, such as ``/s``, may be
+            anything else.
+
+        Returns
+        -------
+        str or None
+
+        Example
+        -------
+        >>> Private(host="").first_in({"a": ["/s", "gelu"], "b": "/data/x/dict.txt"})
+        '/data/x/dict.txt'
+        """
+        for text in _texts(value):
+            is_short = text.startswith(("/", "\\")) and len(Path(text).parts) <= 2
+            if not is_short and self.text(text) != text:
+                return text
+        return None
+
+
+def _error(name, line, fix, what):
+    where = f"'{printable(name)}'" + ("" if line is None else f", line {line},")
+    return PrivateError(f"{where} holds {what}, for everybody to read. {fix}")
 
 
 def paths_in(value: Any) -> list[str]:
@@ -246,11 +286,19 @@ def _places(data, text):
         place = data.find(text, place + 1)
 
 
-def _is_whole(data, place, length):
+def _is_whole(data, place, length, inside=rb"[\w.-]"):
     """Returns whether a folder in a text is not a part of a longer name."""
     end = place + length
     around = data[max(place - 1, 0) : place], data[end : end + 1]
-    return not any(re.match(rb"[\w.-]", each) for each in around)
+    return not any(re.match(inside, each) for each in around)
+
+
+def _forms(text):
+    """Returns a path as bytes: as it is, in JSON, and in JSON within JSON, which the
+    metadata of safetensors are."""
+    once = json.dumps(text)[1:-1]
+    twice = json.dumps(once)[1:-1]
+    return dict.fromkeys([os.fsencode(text), once.encode(), twice.encode()])
 
 
 def _home():

@@ -1,6 +1,6 @@
-"""Upload of an export to the Hugging Face hub, with a model card.
+"""Upload of an export or an upstream to the Hugging Face hub, with a model card.
 
-All files arrive in one commit: a repository has the earlier export or the new one. What
+All files arrive in one commit: a repository has the earlier upload or the new one. What
 arrived before an interruption is not sent again.
 
 Authors
@@ -8,70 +8,37 @@ Authors
 """
 
 import contextlib
+import functools
 import re
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import s3prl_sb
 from s3prl_sb.brains.results import INTERFACE
-from s3prl_sb.errors import UserError, printable
+from s3prl_sb.errors import printable
 from s3prl_sb.inference.exporting import MARK, export
 from s3prl_sb.inference.finished import ExportError
 from s3prl_sb.inference.loading import interface_of, is_run
 from s3prl_sb.inference.published import SETTINGS
 from s3prl_sb.inference.reading import WHAT, foreign_parts, loadables_of
-from s3prl_sb.sharing import licences, model_card
-from s3prl_sb.sharing.contents import CARD, RESULTS, contents_of
+from s3prl_sb.lobes.cards.places import CARD as UPSTREAM
+from s3prl_sb.lobes.cards.places import IS_FILE, downloaded_card
+from s3prl_sb.sharing import licences, model_card, upstreams
+from s3prl_sb.sharing.contents import contents_of
+from s3prl_sb.sharing.licences import AN_EXPORT as KIND
 from s3prl_sb.sharing.private import Private, paths_in
+from s3prl_sb.sharing.uploads import CARD, RESULTS, PushError, Upload, own_text
+from s3prl_sb.sharing.upstreams import prepared_upstream
 from s3prl_sb.storage import checksums, hub
 from s3prl_sb.storage.files import naming, read_json, read_text, read_yaml
-from s3prl_sb.terminal import quantities
+from s3prl_sb.storage.repositories import Repository, repository
 from s3prl_sb.terminal.messages import few
 
-UPSTREAM = "card.yaml"  # of pre-training, and of s3prl-sb convert
 #: Files that every repository may have, and an export never replaces unasked.
 OF_THE_HUB = {CARD, ".gitattributes"}
-
-
-class PushError(UserError, ValueError):
-    """A repository that an export cannot be put into."""
-
-
-class Upload(NamedTuple):
-    """Files and facts that go to the hub.
-
-    Arguments
-    ---------
-    files : dict
-        Names to paths or contents; without the card.
-    facts : model_card.Export
-        Facts for the card.
-    """
-
-    files: dict[str, Path | bytes]
-    facts: model_card.Export
-
-    @property
-    def message(self) -> str:
-        """Message of the commit."""
-        results = self.facts.results
-        title = f"{results.get('task')} with {results.get('upstream')}"
-        return printable(f"{title}, by s3prl_sb {s3prl_sb.__version__}")
-
-    def listing(self) -> str:
-        """Returns the names and sizes of the files, a line each."""
-        sizes = {
-            name: len(content) if isinstance(content, bytes) else content.stat().st_size
-            for name, content in self.files.items()
-        }
-        lines = [
-            f"{quantities.count(size, 'B'):>9}  {printable(name)}"
-            for name, size in sorted(sizes.items())
-        ]
-        return "\n".join([*lines, f"{quantities.count(sum(sizes.values()), 'B'):>9}"])
 
 
 @contextlib.contextmanager
@@ -80,60 +47,85 @@ def prepared(
     name: str,
     licence: str | None = None,
     licence_accepted: bool = False,
+    card: str | Path | None = None,
 ) -> Iterator[Upload]:
     """Collects and checks what goes to the hub, without a network.
 
     Arguments
     ---------
     source : str
-        Folder of an export; or of a run, which is exported first.
+        Folder of an export; of a run, which is exported first; or of a pre-trained
+        upstream, or its card.
     name : str
         ``owner/name``, optionally with ``@REVISION``, as the card says to load it.
-    licence, licence_accepted
+    licence, licence_accepted, card
         See :func:`push`.
 
     Yields
     ------
-    Upload
+    s3prl_sb.sharing.uploads.Upload
         Valid within the block.
 
     Raises
     ------
     s3prl_sb.errors.UserError
-        If the export is not whole, holds private facts, or may not be passed on.
+        If it is not whole, holds private facts, or may not be passed on.
     """
     from huggingface_hub import get_token
 
-    source = Path(source)
-    if (source / UPSTREAM).is_file() and not (source / INTERFACE).is_file():
-        raise PushError(
-            f"'{source}' holds a pre-trained upstream, and push is for trained tasks. "
-            f"Upload {UPSTREAM} and the\n.safetensors that it names with `hf upload`; "
-            "who downloads them gives --upstream FOLDER."
-        )
+    source, token = Path(source).expanduser(), get_token()
+    terms = licence, licence_accepted
     with tempfile.TemporaryDirectory() as made:
+        file = _card_of(source)
+        if file is not None:
+            yield prepared_upstream(file, name, Path(made), token, *terms, card)
+            return
         folder = source
         if source.is_dir() and is_run(source):
             folder = export(source, Path(made) / "export")
-        interface = interface_of(_local(folder)).__name__
-        results = read_json(folder / RESULTS, "the results of a run", kind=dict)
-        known: list[str | Path] = [source, folder, source.absolute().parent]
-        known += paths_in(results)
-        files = contents_of(folder, Private(known, token=get_token()))
-        entries = read_yaml(folder / SETTINGS, WHAT, kind=dict)
-        for module in loadables_of(entries):
-            if f"{module}.ckpt" not in files:
-                raise ExportError(f"'{folder}' has no {module}.ckpt: export it again.")
-        code = [file for file in files if file.endswith(".py")]
-        if not code and foreign_parts(entries, folder):
-            code = [SETTINGS]
-        with naming(folder / RESULTS, "the results of a run"):
-            terms = licences.terms_of(results, files)
-            stated = licences.decided(terms, licence, licence_accepted)
-            content = Private(known).scrubbed(results)
-            facts = model_card.Export(name, interface, content, terms, code, stated)
-            model_card.card(facts)  # its faults are found before anything is sent
-        yield Upload(files, facts)
+        yield _of_export(_local(folder), source, name, token, terms, card)
+
+
+def _card_of(source):
+    """Returns the card of an upstream, or None for anything else."""
+    if IS_FILE.search(source.name) and not source.is_dir():
+        return source
+    settings = source / SETTINGS  # pre-training has some, too
+    is_task = (source / INTERFACE).is_file()
+    is_export = settings.is_file() and MARK in read_text(settings)
+    file = source / UPSTREAM
+    return file if file.is_file() and not (is_task or is_export) else None
+
+
+def _of_export(folder, source, name, token, terms, card):
+    """Returns the upload of an export, made of a source."""
+    interface = interface_of(folder).__name__
+    results = read_json(folder / RESULTS, "the results of a run", kind=dict)
+    known: list[str | Path] = [source, folder, source.absolute().parent]
+    known += paths_in(results)
+    private = Private(known, token=token)
+    files = contents_of(folder, private)
+    entries = read_yaml(folder / SETTINGS, WHAT, kind=dict)
+    for module in loadables_of(entries):
+        if f"{module}.ckpt" not in files:
+            raise ExportError(f"'{folder}' has no {module}.ckpt: export it again.")
+    code = [file for file in files if file.endswith(".py")]
+    if not code and foreign_parts(entries, folder):
+        code = [SETTINGS]
+    with naming(folder / RESULTS, "the results of a run"):
+        weights = licences.terms_of(results, files)
+        stated = licences.decided(weights, *terms)
+        content = Private(known).scrubbed(results)
+        facts = model_card.Export(name, interface, content, weights, code, stated)
+        model_card.card(facts)  # its faults are found before anything is sent
+    return Upload(
+        KIND,
+        files,
+        f"{content.get('task')} with {content.get('upstream')}",
+        functools.partial(model_card.card, facts),
+        f"s3prl-sb predict {name} a.wav",
+        own_text(card, private),
+    )
 
 
 def push(
@@ -147,12 +139,13 @@ def push(
     licence_accepted: bool = False,
     force: bool = False,
 ) -> str:
-    """Puts an export on the Hugging Face hub.
+    """Puts an export or a pre-trained upstream on the Hugging Face hub.
 
     Arguments
     ---------
     source : str
-        Folder of an export; or of a run, which is exported first.
+        Folder of an export; of a run, which is exported first; or of a pre-trained
+        upstream, or its card.
     name : str
         ``owner/name`` of the repository, which is made if it does not exist.
     private : bool
@@ -180,24 +173,49 @@ def push(
     Raises
     ------
     s3prl_sb.errors.UserError
-        If the export cannot be shared, see :func:`prepared`, or the hub refuses it.
+        If it cannot be shared, see :func:`prepared`, or the hub refuses it.
     """
     place = named(name, revision)
-    with prepared(source, str(place), licence, licence_accepted) as upload:
-        pauses = iter(hub.PAUSES)
-        while True:
-            try:
-                return _push(place, upload, private, message, card, force)
-            except Exception as error:  # the library raises a dozen unrelated classes
-                pause = next(pauses, None) if hub.passes(error) else None
-                if pause is None or hub.offline():
-                    raise hub.explained(error, place, "write") from error
-            time.sleep(pause)
+    terms = licence, licence_accepted
+    with prepared(source, str(place), *terms, card) as upload:
+        return send(upload, place, private, message, force)
 
 
-def named(name: str, revision: str | None = None) -> hub.Repository:
+def send(
+    upload: Upload,
+    place: Repository,
+    private: bool = False,
+    message: str | None = None,
+    force: bool = False,
+) -> str:
+    """Sends an upload to a repository, in one commit.
+
+    Arguments
+    ---------
+    upload : s3prl_sb.sharing.uploads.Upload
+        Value that :func:`prepared` yields.
+    place : s3prl_sb.storage.repositories.Repository
+    private, message, force
+        See :func:`push`, also for the result and the errors.
+
+    Returns
+    -------
+    str
+    """
+    pauses = iter(hub.PAUSES)
+    while True:
+        try:
+            return _send(place, upload, private, message, force)
+        except Exception as error:  # the library raises a dozen unrelated classes
+            pause = next(pauses, None) if hub.passes(error) else None
+            if pause is None or hub.offline():
+                raise hub.explained(error, place, "write") from error
+        time.sleep(pause)
+
+
+def named(name: str, revision: str | None = None) -> Repository:
     """Returns the repository of a name; a name of another form is a PushError."""
-    place = hub.repository(name, revision)
+    place = repository(name, revision)
     if place is None:
         raise PushError(
             f"'{printable(name)}' is no name of a repository: it is owner/name, of "
@@ -210,30 +228,13 @@ def named(name: str, revision: str | None = None) -> hub.Repository:
     return place
 
 
-def text_of_card(upload: Upload, own: str | Path | None) -> str:
-    """Returns the model card of an upload.
-
-    Arguments
-    ---------
-    upload : Upload
-    own : str, optional
-        Markdown file with text of the author's own.
-
-    Returns
-    -------
-    str
-    """
-    return model_card.card(upload.facts, None if own is None else read_text(own))
-
-
-def _push(place, upload, private, message, card, force):
+def _send(place, upload, private, message, force):
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
     if hub.offline():
         raise ConnectionError("offline")
     api = HfApi(library_name="s3prl_sb", library_version=s3prl_sb.__version__)
-    if card is not None:
-        text_of_card(upload, card)  # its faults are found before anything is made
+    upload.card()  # its faults are found before anything is made
     api.whoami()
     api.create_repo(place.name, private=private or None, exist_ok=True)
     if place.revision is not None:
@@ -248,10 +249,9 @@ def _push(place, upload, private, message, card, force):
     last, read = Path(), there & BEFORE
     if read:
         last = hub.download(place._replace(revision=info.sha), read)
-    earlier = _earlier(last, there, place, upload.files, force)
-    if card is None and CARD in there:
-        card = last / CARD
-    files = {**upload.files, CARD: text_of_card(upload, card).encode()}
+    earlier = _earlier(last, there, place, upload, force)
+    card = upload.card(read_text(last / CARD) if CARD in there else None)
+    files = {**upload.files, CARD: card.encode()}
     operations: list[Any] = [
         CommitOperationAdd(path_in_repo=name, path_or_fileobj=content)
         for name, content in files.items()
@@ -264,20 +264,32 @@ def _push(place, upload, private, message, card, force):
         revision=place.revision,
         parent_commit=info.sha,
     )
+    downloaded_card.cache_clear()  # the name means another commit now
     return made.oid
 
 
+#: Files that show what a repository holds, with the words in them and its kind.
+MARKS = {SETTINGS: (MARK, KIND), UPSTREAM: (upstreams.MARK, upstreams.KIND)}
 #: Files of a repository that are read before it changes.
-BEFORE = {CARD, SETTINGS, checksums.FILE}
+BEFORE = {CARD, checksums.FILE, *MARKS}
 
 
-def _earlier(last, there, place, files, force):
-    """Returns the names of the files of an earlier export in a repository. Others that
-    the upload would replace are an error."""
-    is_ours = SETTINGS in there and MARK in read_text(last / SETTINGS)
-    listed = (checksums.listed(last) if is_ours else None) or {}
-    earlier = {*listed, checksums.FILE, SETTINGS} & there if is_ours else set()
-    replaced = sorted((there & set(files)) - earlier - OF_THE_HUB)
+def _earlier(last, there, place, upload, force):
+    """Returns the names of the files of an earlier upload in a repository. Others that
+    the upload would replace are an error, and so is an upload of another kind."""
+    kinds = [
+        kind
+        for name, (mark, kind) in MARKS.items()
+        if name in there and mark in read_text(last / name)
+    ]
+    listed = (checksums.listed(last) if kinds else None) or {}
+    earlier = {*listed, checksums.FILE} & there if kinds else set()
+    if kinds and upload.kind not in kinds and not force:
+        raise PushError(
+            f"'{place}' holds {kinds[0]}, and this is {upload.kind}: choose another "
+            "name; or give --force, which replaces its files."
+        )
+    replaced = sorted((there & set(upload.files)) - earlier - OF_THE_HUB)
     if replaced and not force:
         names = few([f"'{printable(name)}'" for name in replaced], 3)
         raise PushError(
@@ -290,5 +302,8 @@ def _earlier(last, there, place, files, force):
 def _local(folder):
     """Returns a folder if it is one: a push never begins on the hub."""
     if not folder.is_dir():
-        raise ExportError(f"There is no folder '{folder}'.")
+        raise ExportError(
+            f"There is no folder '{folder}'. Give an export, a run, or the folder of a "
+            f"pre-trained upstream with its {UPSTREAM}."
+        )
     return folder

@@ -7,8 +7,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import copy
-import io
 import os
 import re
 from pathlib import Path
@@ -18,7 +16,7 @@ from s3prl_sb.dataio.rates import check_recipe
 from s3prl_sb.errors import UserError
 from s3prl_sb.foreign import trust
 from s3prl_sb.hyperyaml import programs
-from s3prl_sb.hyperyaml.nodes import plain, shown, tag, walk
+from s3prl_sb.hyperyaml.nodes import copied, plain, shown, tag, walk
 from s3prl_sb.schema import constructors
 from s3prl_sb.schema.combinations import LABELS, check_together
 from s3prl_sb.schema.keys import Schema
@@ -119,7 +117,7 @@ class Configuration:
 
     def __init__(self, hparams_file: str | Path, overrides: str = ""):
         self.schema = Schema.of(hparams_file)
-        recipe = copy.deepcopy(self.schema.tree)
+        recipe = copied(self.schema.tree)
         self._expand(recipe, recipe, self.schema.file.parent, is_recipe=True)
         self.schema.tree = recipe
         self.changes = read_overrides(overrides)
@@ -183,10 +181,10 @@ class Configuration:
         str
         """
         file = os.path.abspath(self.schema.file)
-        return f"# Made from {file}\n{_dumped(self.resolved).getvalue()}"
+        return f"# Made from {file}\n{_dumped(self.resolved)}"
 
     def _merged(self):
-        tree = copy.deepcopy(self.schema.tree)
+        tree = copied(self.schema.tree)
         self._expand(self.changes, tree, Path.cwd())
         for key, value in self.changes.items():
             _check_key(key, value, tree, "", self.schema[key].inside)
@@ -218,9 +216,13 @@ class Configuration:
 
     def _checked(self, tree):
         for key in self.schema:
-            value = self.schema.check(key, tree[key], self.prefix(key))
-            if repr(plain(value)) != repr(plain(tree[key])):  # keep its format
-                tree[key] = value
+            try:
+                value = self.schema.check(key, tree[key], self.prefix(key))
+                if repr(plain(value)) != repr(plain(tree[key])):  # keep its format
+                    tree[key] = value
+            except RecursionError as error:
+                place = f"{self.prefix(key)}{key}"
+                raise RecipeError(f"{place} is nested too deeply.") from error
         return tree
 
     def _naming(self, key):
@@ -231,10 +233,10 @@ class Configuration:
         return named_by[1] if named_by else key
 
     def _without_references(self):
-        stream = _dumped(self.written)
-        stream.name = str(self.schema.file)  # base of the paths of !include:
+        _write_out(self.written)
         try:
-            resolved = yaml_parser().load(programs.resolve(stream))
+            resolved = programs.resolve(self.written, self.schema.file)
+            _write_out(resolved)
         except UserError as error:  # such as that of a card
             key = self._naming(_key_of(error))
             if key in self.schema:
@@ -301,7 +303,7 @@ def text(changes: dict) -> str:
     -------
     str
     """
-    return _dumped(changes).getvalue() if changes else ""
+    return _dumped(changes) if changes else ""
 
 
 def _check_key(key, value, nodes, prefix, inside):
@@ -391,8 +393,5 @@ def _key_of(error):
 
 
 def _dumped(tree):
-    stream = io.StringIO()
     _write_out(tree)
-    yaml_parser().dump(tree, stream)
-    stream.seek(0)
-    return stream
+    return programs.text_of(tree)

@@ -23,6 +23,7 @@ from s3prl_sb import resources
 from s3prl_sb.corpora.completeness import TOY
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.schema.keys import Schema
+from s3prl_sb.terminal.messages import setting
 
 PROTOCOL = "__protocol"
 TABLES = ("train_csv", "documents_csv")  # keys of tables, which come before a corpus
@@ -199,7 +200,7 @@ def verdict(protocol, departs, place, utterances):
     """
     data = _data(protocol["utterances"], place, utterances) if protocol else None
     differs = [data] if data else []
-    differs += [f"{key} {_short(value)}" for key, value in departs.items()]
+    differs += [f"{key} {setting(value, 29)}" for key, value in departs.items()]
     return {
         "followed": not differs if protocol else None,
         "settings": departs,
@@ -226,8 +227,3 @@ def _data(wanted, place, utterances):
         if missing > TOLERANCE * size:
             return f"{name} {count} of {size}"
     return None
-
-
-def _short(value):
-    text = "null" if value is None else str(value)
-    return text if len(text) < 30 else f"{text[:29]}…"

@@ -99,7 +99,7 @@ def listed(folder, fix=""):
     return digests
 
 
-def verify(folder, fix=""):
+def verify(folder, fix="", wanted=lambda name: True):
     """Compares the files of a folder with their checksums.
 
     Arguments
@@ -109,11 +109,13 @@ def verify(folder, fix=""):
         compared.
     fix : str
         Instruction for the user in case of a damaged file, a sentence.
+    wanted : callable
+        Takes the name of a file, and returns whether to compare it.
 
     Returns
     -------
     list of str or None
-        Names of the files; None if there are no checksums.
+        Names of these files; None if there are no checksums.
 
     Raises
     ------
@@ -127,6 +129,7 @@ def verify(folder, fix=""):
     if digests is None:
         logger.info("'%s' has no checksums, being of an older version", folder)
         return None
+    digests = {name: digest for name, digest in digests.items() if wanted(name)}
     for name, digest in digests.items():
         file = folder / name
         if not (file.is_file() or file.is_dir()):

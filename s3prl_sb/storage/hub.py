@@ -1,8 +1,9 @@
-"""Repositories of models on the Hugging Face hub: names, downloads, and errors.
+"""Repositories of models on the Hugging Face hub: downloads, and errors.
 
 ``huggingface_hub`` does the work, whose cache, log-in and environment variables count:
 ``hf auth login``, ``HF_TOKEN``, ``HF_HOME``, ``HF_ENDPOINT``, ``HF_HUB_OFFLINE``. Its
-exceptions differ between its versions, and become a :class:`HubError` here.
+exceptions differ between its versions, and become a
+:class:`~s3prl_sb.storage.repositories.HubError` here.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -11,14 +12,13 @@ Authors
 import contextlib
 import glob
 import logging
-import re
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from s3prl_sb.errors import UserError, printable
 from s3prl_sb.storage.remote_files import offline
+from s3prl_sb.storage.repositories import COMMIT, HubError, Repository, file_of
 from s3prl_sb.terminal.progress import on_terminal
 
 logger = logging.getLogger(__name__)
@@ -26,10 +26,6 @@ logger = logging.getLogger(__name__)
 #: See :mod:`s3prl_sb.storage.files`.
 COMPUTES = False
 
-NAME = re.compile(
-    r"([a-z0-9][\w.-]{0,95}/[a-z0-9_][\w.-]{0,95})(?:@(\w[\w./-]*))?", re.I | re.A
-)
-REVISION = re.compile(r"\w[\w./-]*", re.A)
 TOKENS = "https://huggingface.co/settings/tokens"
 #: Names of exceptions of a network; each version of the library has its own classes.
 NETWORK = {"ConnectionError", "HTTPError", "RequestException", "TimeoutError"}
@@ -38,64 +34,6 @@ PASSING = (429, 500, 502, 503, 504)
 PAUSES = (1.0, 4.0)
 #: Answers of a hub without room for more.
 FULL = (402, 413, 507)
-
-
-class HubError(UserError, OSError):
-    """The hub does not do what it is asked to; the message says why, and the fix."""
-
-
-class Repository(NamedTuple):
-    """A repository of a model.
-
-    Arguments
-    ---------
-    name : str
-        ``owner/name``.
-    revision : str, optional
-        Branch, tag or commit; None: its main branch.
-    """
-
-    name: str
-    revision: str | None = None
-
-    def __str__(self):
-        return self.name if self.revision is None else f"{self.name}@{self.revision}"
-
-
-def repository(text: str, revision: str | None = None) -> Repository | None:
-    """Returns the repository that a text names.
-
-    Arguments
-    ---------
-    text : str
-        ``owner/name`` or ``owner/name@REVISION``.
-    revision : str, optional
-        Revision, instead of one in the text.
-
-    Returns
-    -------
-    Repository or None
-        None for any other text.
-
-    Raises
-    ------
-    HubError
-        If the revision cannot be one.
-
-    Example
-    -------
-    >>> print(repository("anna/ks"), repository("anna/ks@v1"), repository("/data/ks"))
-    anna/ks anna/ks@v1 None
-    """
-    match = NAME.fullmatch(str(text))
-    if match is None or ".." in match[0]:
-        return None
-    if revision and (".." in revision or not REVISION.fullmatch(revision)):
-        raise HubError(
-            f"'{printable(revision)}' is no name of a branch, a tag or a commit: it "
-            "has letters, digits, '-', '_', '.' and '/'."
-        )
-    return Repository(match[1].removesuffix(".git"), revision or match[2])
 
 
 def address(place: Repository) -> str:
@@ -123,6 +61,9 @@ def download(place: Repository, names: Iterable[str]) -> Path:
     HubError
         If the repository is neither accessible nor in the cache.
     """
+    names = list(names)
+    if (folder := _cached(place, names)) is not None:
+        return folder
     patterns = [glob.escape(name) for name in names]
     pauses = iter(PAUSES)
     while True:
@@ -141,6 +82,62 @@ def download(place: Repository, names: Iterable[str]) -> Path:
         time.sleep(pause)
 
 
+def download_file(text: str) -> Path:
+    """Downloads a file of a repository into the hub's cache.
+
+    Arguments
+    ---------
+    text : str
+        Its :func:`~s3prl_sb.storage.repositories.file_address`. With a commit in it,
+        nobody is asked if the file is in the cache.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    HubError
+        If the file is not accessible.
+    """
+    named = file_of(text)
+    if named is None:
+        raise HubError(
+            f"'{printable(text)}' is no address of a file: it is hf://owner/name/FILE, "
+            "or hf://owner/name@REVISION/FILE."
+        )
+    place, name = named
+    path = download(place, [name]) / name
+    if not path.is_file():
+        if offline():
+            raise HubError(_offline(place, "read"))
+        raise HubError(f"'{place}' has no file '{printable(name)}'.")
+    return path
+
+
+def is_cached(snapshot: Path) -> bool:
+    """Returns whether the folder of a snapshot is in the cache that is used now."""
+    from huggingface_hub import constants
+
+    cache = Path(constants.HF_HUB_CACHE).expanduser().resolve()
+    return snapshot.absolute().parents[2].resolve() == cache
+
+
+def _cached(place, names):
+    """Returns the snapshot of a commit if it has all files: a commit never changes."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if not COMMIT.fullmatch(place.revision or "") or not names:
+        return None
+    for name in names:
+        if ".." in Path(name).parts or Path(name).is_absolute():
+            return None
+        path = try_to_load_from_cache(place.name, name, revision=place.revision)
+        if not isinstance(path, str):
+            return None
+    return Path(path.removesuffix(f"/{names[-1]}"))
+
+
 def _snapshot(place, patterns, is_offline):
     from huggingface_hub import snapshot_download
     from huggingface_hub.utils import tqdm
@@ -150,14 +147,30 @@ def _snapshot(place, patterns, is_offline):
             options |= {} if on_terminal() else {"disable": True}
             super().__init__(*args, **options)
 
-    folder = snapshot_download(
-        place.name,
-        revision=place.revision,
-        allow_patterns=patterns,
-        local_files_only=is_offline,
-        tqdm_class=Bar,
-    )
+    with _without_warning("No files matched"):  # most networks have no card of ours
+        folder = snapshot_download(
+            place.name,
+            revision=place.revision,
+            allow_patterns=patterns,
+            local_files_only=is_offline,
+            tqdm_class=Bar,
+        )
     return Path(folder)
+
+
+@contextlib.contextmanager
+def _without_warning(start):
+    """Drops what the library logs about a download, if it begins with a text."""
+    library = logging.getLogger("huggingface_hub._snapshot_download")
+
+    def is_other(record):
+        return not record.getMessage().startswith(start)
+
+    library.addFilter(is_other)
+    try:
+        yield
+    finally:
+        library.removeFilter(is_other)
 
 
 def passes(error: BaseException) -> bool:

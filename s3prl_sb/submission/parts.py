@@ -37,6 +37,10 @@ RATE = 16000  # Hz, of frame_shift
 Entries = dict[Any, Any]
 
 
+class NotTested(FileError):
+    """A run that was tested without what an entry is of, as its user chose."""
+
+
 class Names(NamedTuple):
     """Names of a corpus: ours, and those in S3PRL's files.
 
@@ -269,7 +273,8 @@ def table(
     Raises
     ------
     FileError
-        If the file lacks rows, columns or values.
+        If the file lacks rows, columns or values: a :class:`NotTested` if the advice
+        says that the run was tested without them.
     """
     path = run / PREDICTIONS
     text = read_text(path, "the predictions of a run", AGAIN)
@@ -279,7 +284,8 @@ def table(
         absent = [name for name in columns if name not in (reader.fieldnames or ())]
     if not rows or absent:
         lacking = ", ".join(absent) or "rows"
-        raise FileError(f"'{path}' has no {lacking}. {without}")
+        kind = FileError if without == AGAIN or not rows else NotTested
+        raise kind(f"'{path}' has no {lacking}. {without}")
     for number, row in enumerate(rows, 1):
         if absent := [name for name in columns if row[name] is None]:
             raise FileError(f"'{path}', row {number}: no {', '.join(absent)}. {AGAIN}")

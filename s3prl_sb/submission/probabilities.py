@@ -6,7 +6,7 @@ Authors
 
 from s3prl_sb.dataio.rttm import read_rttm, read_uem
 from s3prl_sb.dataio.speaker_activity import PROBABILITIES, decide, segments
-from s3prl_sb.metrics.diarization import corpus_errors
+from s3prl_sb.metrics.diarization import corpus_errors, speaker_last
 from s3prl_sb.runs.results import RESULTS
 from s3prl_sb.storage.files import FileError, naming, read_json, read_text, write_text
 from s3prl_sb.storage.tensor_files import read_metadata, read_safetensors
@@ -90,12 +90,8 @@ class Probabilities(Predictions):
         true = read_rttm(run / "ref.rttm")
         regions = read_uem(run / "ref.uem")
         errors = corpus_errors(
-            {name: _speaker_last(predicted[name]) for name in predicted},
-            {name: _speaker_last(true.get(name, [])) for name in predicted},
+            {name: speaker_last(predicted[name]) for name in predicted},
+            {name: speaker_last(true.get(name, [])) for name in predicted},
             regions,
         )
         return {"der": errors.rate}
-
-
-def _speaker_last(segments):
-    return [(start, stop, speaker) for speaker, start, stop in segments]

@@ -16,7 +16,7 @@ from s3prl_sb.storage.files import json_text, naming, read_json, write_text
 from s3prl_sb.storage.parts import Part, recover
 from s3prl_sb.submission.choosing import Choice, SubmissionError, choose, runs_of
 from s3prl_sb.submission.entries import ENTRIES, Entry
-from s3prl_sb.submission.parts import AGAIN, PREDICTIONS
+from s3prl_sb.submission.parts import AGAIN, PREDICTIONS, NotTested
 from s3prl_sb.terminal.messages import few
 from s3prl_sb.terminal.quantities import measures
 
@@ -61,11 +61,14 @@ class Submission(NamedTuple):
     written : list of Written
         Its tasks.
     missing : dict
-        Names of the other tasks to the reason.
+        Names of the tasks without a run to the reason.
+    failed : dict
+        Names of the tasks with a run that could not be written to the reason.
     """
 
     written: list
     missing: dict
+    failed: dict
 
 
 def submit(
@@ -106,7 +109,8 @@ def submit(
         part.path.mkdir()
         made = _fill(part.path / PREDICT, runs)
         if not made.written:
-            reasons = [f"{name}: {reason}" for name, reason in made.missing.items()]
+            out = {**made.failed, **made.missing}
+            reasons = [f"{name}: {reason}" for name, reason in out.items()]
             raise SubmissionError("\n".join(["Nothing to submit.", *_several(reasons)]))
         _pack(part.path)
         write_text(part.path / RECORD, json_text(record(made)) + "\n")
@@ -137,7 +141,7 @@ NO_RUN = "no finished run"
 
 
 def _fill(folder, runs):
-    written, missing = [], {}
+    written, missing, failed = [], {}, {}
     for entry in ENTRIES:
         place = folder / entry.name
         try:
@@ -146,10 +150,13 @@ def _fill(folder, runs):
                 missing[entry.name] = NO_RUN
                 continue
             written.append(_write(entry, choice, place))
-        except UserError as error:
+        except NotTested as error:
             missing[entry.name] = str(error)
             _remove(place)
-    return Submission(written, missing)
+        except UserError as error:
+            failed[entry.name] = str(error)
+            _remove(place)
+    return Submission(written, missing, failed)
 
 
 def _remove(folder):
@@ -239,7 +246,7 @@ def record(made: Submission) -> dict:
         }
         for each in made.written
     }
-    return {**MARK, "tasks": tasks, "missing": made.missing}
+    return {**MARK, "tasks": tasks, "missing": made.missing, "failed": made.failed}
 
 
 def result(each: Written) -> str:

@@ -90,6 +90,29 @@ def excerpt(text, most=60):
     return shown if len(shown) <= most else f"{shown[:most]}…"
 
 
+def setting(value, most=80):
+    """Returns the value of a setting as YAML has it, if it is long its beginning.
+
+    Arguments
+    ---------
+    value : object
+        Value of a key.
+    most : int
+        Maximum number of characters.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> setting(None), setting(0.5), setting("abcdef", 2)
+    ('null', '0.5', 'ab…')
+    """
+    text = "null" if value is None else str(value)
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def reason(error):
     """Returns the message of an exception in one line.
 

@@ -37,41 +37,73 @@ def browser():
         browser.close()
 
 
+@pytest.fixture(scope="package")
+def tabs(browser):
+    """Tabs by whether they run scripts, which all tests share: a new one takes as long
+    as four pages."""
+    contexts = {}
+    yield lambda scripts: _tab(contexts, browser, scripts)
+    for context in contexts.values():
+        context.close()
+
+
+def _tab(contexts, browser, scripts):
+    if scripts not in contexts:
+        context = browser.new_context(java_script_enabled=scripts)
+        context.set_default_timeout(30_000)
+        contexts[scripts] = context
+        page = context.new_page()
+        page.faults = []
+        note = page.faults.append
+        page.on("console", lambda message: note(f"console: {message.text}"))
+        page.on("pageerror", lambda error: note(f"error: {error}"))
+        page.on("dialog", lambda dialog: (note("dialog"), dialog.dismiss()))
+        page.on("request", lambda request: _check(request.url, note))
+    return contexts[scripts].pages[0]
+
+
 @pytest.fixture
-def open_page(browser, tmp_path):
-    """A function that opens a page, given as HTML or as a path, in a new tab.
+def open_page(tabs, tmp_path):
+    """A function that opens a page, given as HTML or as a path, as if for the first
+    time, in the tab of all tests or in the one without scripts.
 
     ``page.faults`` collects the messages of the console, errors, and whatever it asked
     the network for; the test fails at its end if there are any.
     """
-    contexts, faults = [], []
+    opened = []
 
-    def open_page(html, viewport=DESKTOP, **options):
-        context = browser.new_context(viewport=viewport, **options)
-        contexts.append(context)
-        context.set_default_timeout(30_000)
-        page = context.new_page()
-        page.on("console", lambda message: faults.append(f"console: {message.text}"))
-        page.on("pageerror", lambda error: faults.append(f"error: {error}"))
-        page.on("dialog", lambda dialog: (faults.append("dialog"), dialog.dismiss()))
-        page.on("request", lambda request: _check(request.url, faults))
-        page.faults = faults
+    def open_page(html, viewport=DESKTOP, color_scheme="light", scripts=True):
+        page = tabs(scripts)
+        if page in opened:
+            _forget(page)
+        opened.append(page)
+        page.set_viewport_size(viewport)
+        page.emulate_media(media="null", color_scheme=color_scheme)
         address = html
         if not str(html).startswith("http"):
             path = html
             if not os.path.exists(str(html)[:1000]):
-                path = tmp_path / f"page-{len(contexts)}.html"
+                path = tmp_path / f"page-{len(opened)}.html"
                 path.write_text(html, encoding="utf-8")
             address = f"file://{path}"
         page.goto(address)
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    faults = [fault for page in dict.fromkeys(opened) for fault in page.faults]
+    for page in dict.fromkeys(opened):
+        _forget(page)
+        page.faults.clear()
     assert not faults
 
 
-def _check(url, faults):
-    if not url.startswith(("file:", "data:", "blob:", "http://127.0.0.1:")):
-        faults.append(f"request: {url[:100]}")
+def _forget(page):
+    """Leaves nothing of a page: the next one is opened for the first time."""
+    page.evaluate("localStorage.clear(); sessionStorage.clear()")
+    if page.url.startswith("http"):  # it asks for news of its server
+        page.goto("about:blank")  # of other pages: a new process, thrice the time
+
+
+def _check(url, note):
+    if not url.startswith(("file:", "data:", "blob:", "about:", "http://127.0.0.1:")):
+        note(f"request: {url[:100]}")

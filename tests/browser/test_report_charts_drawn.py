@@ -1,6 +1,5 @@
 """Charts of a report in a browser: drawn, in both themes, and read without them."""
 
-import pytest
 from markupsafe import Markup
 
 from s3prl_sb.report import blocks, charts, page
@@ -30,19 +29,24 @@ def of(*parts):
     return page.render([page.part(section)])
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_draws_in_the_colours_of_the_theme(open_page, theme):
-    opened = open_page(of(CHART), color_scheme=theme)
+def test_draws_in_the_colours_of_the_theme(open_page):
+    opened = open_page(of(CHART), color_scheme="dark")
     line = opened.locator(".drawing svg .mark-line path")
-    assert line.get_attribute("stroke") == charts.PALETTE[theme]["strong"]
-    opened.click("#theme")  # light
-    opened.click("#theme")  # dark
-    opened.wait_for_function(
-        "(c) => document.querySelector('.mark-line path')?.getAttribute('stroke') == c",
-        arg=charts.PALETTE["dark"]["strong"],
-    )
+    assert line.get_attribute("stroke") == charts.PALETTE["dark"]["strong"]
+    opened.emulate_media(color_scheme="light")  # of the system
+    wait_for(opened, "light")
+    for theme in ("light", "dark"):
+        opened.click("#theme")
+        wait_for(opened, theme)
     drawing = opened.get_by_role("img", name="It falls from 2 to 0.1.")
     assert drawing.is_visible()
+
+
+def wait_for(opened, theme):
+    opened.wait_for_function(
+        "(c) => document.querySelector('.mark-line path')?.getAttribute('stroke') == c",
+        arg=charts.PALETTE[theme]["strong"],
+    )
 
 
 def test_draws_when_it_is_opened(open_page):
@@ -62,7 +66,7 @@ def test_says_what_cannot_be_drawn(open_page):
 
 
 def test_without_scripts_the_data_can_be_read(open_page):
-    opened = open_page(of(CHART), java_script_enabled=False)
+    opened = open_page(of(CHART), scripts=False)
     assert opened.get_by_text("It falls from 2 to 0.1.").is_visible()
     assert opened.get_by_role("cell", name="0.05", exact=True).is_visible()
     assert Markup("Loss </script>") in opened.locator("figcaption").inner_text()

@@ -133,27 +133,35 @@ def test_zooms_with_the_keyboard_alone(open_page, html):
     assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_is_read_on_a_phone_and_without_scripts(open_page, html, theme):
-    opened = open_page(html, viewport=PHONE, color_scheme=theme)
-    assert opened.evaluate("document.documentElement.scrollWidth") <= 360
-    plain = open_page(html, viewport=PHONE, java_script_enabled=False)
-    text = plain.locator("main").inner_text()
-    assert "word39" in text and "<img src=x" in text
-    assert plain.locator(".zoom").first.is_hidden()
-    assert plain.locator(".bars i.true").first.bounding_box()["width"] > 40
+def test_is_read_on_a_phone_and_without_scripts(open_page, html):
+    opened = open_page(html, viewport=PHONE)
+    plain = open_page(html, viewport=PHONE, scripts=False)
+    for theme in ("light", "dark"):
+        for page_ in (opened, plain):
+            page_.emulate_media(color_scheme=theme)
+        assert opened.evaluate("document.documentElement.scrollWidth") <= 360
+        text = plain.locator("main").inner_text()
+        assert "word39" in text and "<img src=x" in text
+        assert plain.locator(".zoom").first.is_hidden()
+        assert plain.locator(".bars i.true").first.bounding_box()["width"] > 40
 
 
-def test_what_is_said_to_those_who_do_not_see(open_page, html):
-    opened = open_page(html)
-    tree = opened.locator("main").aria_snapshot()
-    assert "3 errors in" in tree or "2 errors in" in tree
-    assert re.search(r"img \"Spectrogram of talk: 4.0 s, 0 to 8 kHz\"", tree)
-    assert "timeline of talk" in tree
+def test_pictures_that_were_never_in_view_are_on_paper(open_page):
+    more = blocks.Group("More", [blocks.Prose("x " * 90_000), track("last")])
+    made = page.render([page.part(blocks.Section("A", "a", [more]))])
+    opened = open_page(made)
+    opened.evaluate("document.querySelector('main details').open = true")
+    opened.evaluate("window.print = () => { window.printed = true }")
+    picture = opened.locator("main img")
+    assert picture.evaluate("image => image.loading") == "lazy"
+    opened.click("#print")
+    opened.wait_for_function("window.printed")
+    assert picture.evaluate("image => image.complete && image.naturalWidth > 0")
+    assert picture.evaluate("image => image.loading") == "eager"
 
 
-def test_colours_of_errors_can_be_read(open_page, html):
-    """Contrast of at least 4.5 with what is behind, in both themes."""
+def test_errors_are_said_and_their_colours_can_be_read(open_page, html):
+    """In words; with a contrast of at least 4.5 to what is behind, in both themes."""
     script = """() => {
       const back = (e) => getComputedStyle(e).backgroundColor;
       const behind = (e) => (e && back(e) === 'rgba(0, 0, 0, 0)'
@@ -162,8 +170,13 @@ def test_colours_of_errors_can_be_read(open_page, html):
       return [...document.querySelectorAll(what)]
         .map((e) => [getComputedStyle(e).color, behind(e)]);
     }"""
+    opened = open_page(html)
+    tree = opened.locator("main").aria_snapshot()
+    assert "3 errors in" in tree or "2 errors in" in tree
+    assert re.search(r"img \"Spectrogram of talk: 4.0 s, 0 to 8 kHz\"", tree)
+    assert "timeline of talk" in tree
     for theme in ("light", "dark"):
-        opened = open_page(html, color_scheme=theme)
+        opened.emulate_media(color_scheme=theme)
         pairs = {tuple(pair) for pair in opened.evaluate(script)}
         assert len(pairs) >= 4
         assert min(contrast(*pair) for pair in pairs) >= 4.5, pairs

@@ -13,7 +13,9 @@ import pytest
 from conftest import PHONE
 from report_runs import write_benchmark, write_run
 
-from s3prl_sb.report import contents, making, serving
+from s3prl_sb.report import blocks, charts, contents, making, overview, serving
+from s3prl_sb.report import page as page_file
+from s3prl_sb.runs.suites import suite
 
 HOSTILE = (
     "</script><script>window.ran=1</script>"
@@ -164,7 +166,8 @@ def test_two_are_picked_to_be_compared(open_page, tmp_path):
     assert rows.count() == 2
     page.locator(".picks select").nth(1).select_option(label="c")
     assert rows.count() == 1
-    page.locator("#differences summary").first.click()
+    assert page.locator("#differences details:visible").count() == 1
+    page.locator("#differences summary:visible").click()
     assert page.locator("#differences details[open] tbody tr").count() == 10
 
 
@@ -181,7 +184,7 @@ def test_colours_are_remembered(open_page, report):
     assert other.evaluate("getComputedStyle(document.body).backgroundColor") == dark
 
 
-def test_on_a_phone(open_page, charted):
+def test_on_a_phone_and_names_for_those_who_listen(open_page, charted):
     page = open_page(charted, viewport=PHONE)
     page.evaluate("for (const d of document.querySelectorAll('details')) d.open = true")
     page.evaluate("s3prlReport.drawAll()")
@@ -189,32 +192,6 @@ def test_on_a_phone(open_page, charted):
     box = page.locator("#results .scroller").first
     assert box.evaluate("box => box.scrollWidth > box.clientWidth")
     assert box.evaluate("box => getComputedStyle(box).overflowX") == "auto"
-
-
-def test_prints(open_page, charted, tmp_path):
-    page = open_page(charted)
-    page.evaluate("window.print = () => { window.printed = true }")
-    page.click("#print")
-    page.wait_for_function("window.printed")
-    assert page.locator("details.setup:not([open])").count() == 0
-    page.pdf(path=tmp_path / "report.pdf")
-    content = (tmp_path / "report.pdf").read_bytes()
-    assert content[:5] == b"%PDF-" and content.count(b"/Type /Page\n") > 3
-    page.emulate_media(media="print")
-    assert not page.locator("nav").is_visible()
-
-
-def test_without_scripts(open_page, report):
-    page = open_page(report[0], java_script_enabled=False)
-    assert page.get_by_role("heading", name="A report").is_visible()
-    assert page.locator('#results a[href="#run-ks-fbank"]').is_visible()
-    page.locator("#run-ks-fbank > summary").click()
-    assert page.locator("#run-ks-fbank").get_by_text("0.99 GB").first.is_visible()
-    assert not page.locator("#tools").is_visible()
-
-
-def test_names_for_those_who_listen(open_page, charted):
-    page = open_page(charted)
     assert page.locator("html").get_attribute("lang") == "en"
     for role in ("banner", "navigation", "main", "contentinfo"):
         assert page.get_by_role(role).count() == 1, role
@@ -224,6 +201,102 @@ def test_names_for_those_who_listen(open_page, charted):
           || e.labels?.length)).map(e => e.outerHTML)"""
     )
     assert unnamed == []
+
+
+def test_prints(open_page, charted, tmp_path):
+    """A standard page: on paper its tables, its charts over all runs, what is open."""
+    page = open_page(charted, color_scheme="dark")
+    page.evaluate("window.print = () => { window.printed = true }")
+    page.locator("#run-ks-fbank > summary").click()
+    page.keyboard.press("Control+p")
+    page.wait_for_function("window.printed")
+    page.emulate_media(media="print", color_scheme="dark")
+    page.set_viewport_size({"width": 703, "height": 1000})  # of A4, less its margins
+    for hidden in ("nav", "#tools", "#run-sid-fbank", ".of-task[data-task=SID] h3"):
+        assert not page.locator(hidden).first.is_visible(), hidden
+    assert page.locator("#run-ks-fbank").get_by_text("0.99 GB").first.is_visible()
+    assert page.locator("figure.chart:visible").count() > 4
+    assert page.locator("figure.chart:visible:not(:has(svg.marks))").count() == 0
+    black = page.locator("svg.marks .role-axis-title text").first.get_attribute("fill")
+    assert black == charts.PALETTE["light"]["text"]
+    wide = "box => box.scrollWidth > box.clientWidth + 1"
+    assert not any(box.evaluate(wide) for box in page.locator(".scroller").all())
+    assert page.evaluate("document.documentElement.scrollWidth") <= 703
+    page.locator("#run-ks-fbank").evaluate("entry => { entry.open = false }")
+    assert 1 < pages_of(page, tmp_path) <= 6
+    page.emulate_media(media="null", color_scheme="dark")
+    title = "document.querySelector('.role-axis-title text')"
+    page.wait_for_function(
+        f"(color) => {title}.getAttribute('fill') == color",
+        arg=charts.PALETTE["dark"]["text"],
+    )
+    # From the menu of the browser, which does not wait for charts, they are tables.
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("#costs .drawing:visible").count() > 0
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.locator("#costs .drawing:visible").count() == 0
+    assert page.locator("#costs details.data td:visible").count() > 0
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("#costs details.data td:visible").count() == 0
+
+
+def pages_of(page, folder):
+    """Returns the number of pages on paper."""
+    path = folder / "report.pdf"
+    page.pdf(path=path, format="A4")
+    return path.read_bytes().count(b"/Type /Page\n")
+
+
+def test_the_table_of_a_suite_is_seen_as_a_whole(open_page):
+    """On a desktop and on paper, with twelve numbers, spreads and intervals a row."""
+    number = overview.Link("82.25", small=["± 3.50 @0.001", "[78.25, 86.00]"])
+    header = ["upstream", *(f"{task} Acc ↑" for task in suite("superb").tasks)]
+    row = [overview.Name("wav2vec2_base_960", "toy · mini"), *[number] * len(header)]
+    header += ["ASR LM WER ↓"]
+    grid = blocks.Grid(header, [row] * 3, "SUPERB", range(1, len(header)))
+    made = page_file.render([page_file.part(blocks.Section("A", "a", [grid]))])
+    page = open_page(made)
+    box = page.locator(".scroller")
+    fits = "box => box.scrollWidth <= box.clientWidth"
+    assert len(header) == 12 and box.evaluate(fits)
+    page.set_viewport_size({"width": 703, "height": 1000})
+    assert not box.evaluate(fits)
+    page.emulate_media(media="print")
+    assert box.evaluate(fits)
+
+
+def test_differences_are_seen_with_what_they_say(open_page):
+    """The names of tasks leave room for the last columns on a desktop."""
+    header = ["task", "first", "second", "metric", "of the first", "of the second"]
+    header += ["difference", "what it says"]
+    number = overview.Link("+13.33", small=["[-19.17, +47.08]"])
+    names = ["hubert_small_random", "fbank_no_cmvn"]
+    row = ["PR", *names, "accuracy", "22.50 %", "9.17 %", number]
+    grid = blocks.Grid(header, [[*row, "hubert_small_random is better"]], "", (4, 5, 6))
+    page = open_page(
+        page_file.render([page_file.part(blocks.Section("A", "a", [grid]))])
+    )
+    box = page.locator(".scroller")
+    assert box.evaluate("box => box.scrollWidth <= box.clientWidth")
+
+
+def test_everything_opens_and_closes(open_page, report):
+    page = open_page(report[0])
+    closed = page.locator("main details:not([open]):not(.data)")
+    assert closed.count() > 4
+    page.click("#open-all")
+    assert closed.count() == 0
+    page.click("text=Close all")
+    assert page.locator("main details[open]:not(.data)").count() == 0
+
+
+def test_without_scripts(open_page, report):
+    page = open_page(report[0], scripts=False)
+    assert page.get_by_role("heading", name="A report").is_visible()
+    assert page.locator('#results a[href="#run-ks-fbank"]').is_visible()
+    page.locator("#run-ks-fbank > summary").click()
+    assert page.locator("#run-ks-fbank").get_by_text("0.99 GB").first.is_visible()
+    assert not page.locator("#tools").is_visible()
 
 
 def test_hostile_names(open_page, tmp_path):
@@ -284,9 +357,12 @@ def test_follows_a_benchmark(open_page, served):
     address, bench = served
     page = open_page(address)
     page.get_by_text("7 of 8 runs done, 1 waiting").wait_for()
+    page.locator('#results a[href="#run-sid-fbank"]').click()
+    page.locator("#run-sid-fbank > summary").click()  # closed again
     page.locator("#run-ks-fbank > summary").click()
     page.select_option("#filter-upstream", "fbank")
     page.locator("#results thead button").first.click()
+    page.evaluate("scrollTo({ top: 0, behavior: 'instant' })")
     (bench / "hubert_base" / "SID" / "2-0a1b2c3d").mkdir(parents=True)
     log = bench / "hubert_base" / "SID" / "2-0a1b2c3d" / "log.txt"
     log.write_text("2026-01-01 00:00:00 Training: step 3 of 8 (38 %), 2 s left\n")
@@ -298,6 +374,9 @@ def test_follows_a_benchmark(open_page, served):
     assert page.locator("#run-ks-fbank").evaluate("entry => entry.open")
     assert page.locator("#filter-upstream").input_value() == "fbank"
     assert page.locator("#results thead th").first.get_attribute("aria-sort")
+    # The address still names the entry that was closed, and does not lead there.
+    assert page.url.endswith("#run-sid-fbank") and page.evaluate("scrollY") == 0
+    assert not page.locator("#run-sid-fbank").evaluate("entry => entry.open")
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,17 @@ import json
 import math
 
 import pytest
-from conftest import PHONE
+from conftest import DESKTOP, PHONE
 
-from s3prl_sb.report import confusions, curves, layer_weights, page, searches
+from s3prl_sb.report import (
+    charts,
+    confusions,
+    curves,
+    layer_weights,
+    matrices,
+    page,
+    searches,
+)
 from s3prl_sb.report.blocks import Group, Options
 from s3prl_sb.report.gathered import Run
 
@@ -84,21 +92,30 @@ def drawn(opened):
     return number
 
 
-@pytest.mark.parametrize("scheme, size", [("light", None), ("dark", PHONE)])
-def test_all_are_drawn_in_both_themes_and_sizes(open_page, run, scheme, size):
-    more = {"viewport": size} if size else {}
-    shown = of(run, curves, searches, confusions, layer_weights)
-    opened = open_page(shown, color_scheme=scheme, **more)
+def test_charts_of_a_run(open_page, run):
+    """All are drawn, in both themes and sizes; labels are zoomed to, and are texts."""
+    opened = open_page(of(run, curves, searches, confusions, layer_weights))
     assert drawn(opened) == 7
-    width = opened.evaluate("document.documentElement.scrollWidth")
-    assert width <= opened.viewport_size["width"]
     assert opened.locator("svg.marks text", has_text=EVIL[:9]).count() > 0  # as text
-
-
-def test_a_label_is_zoomed_to_by_keyboard(open_page, run):
-    opened = open_page(of(run, confusions))
-    drawn(opened)
+    width = "document.documentElement.scrollWidth"
+    assert opened.evaluate(width) <= DESKTOP["width"]
     figure = opened.locator("figure.chart", has_text="Confusion matrix")
+    has_tooltips_of_text(figure)
+    is_zoomed_by_keyboard(opened, figure)
+    figure.get_by_label("Zoom to").select_option(label="all labels")
+    opened.set_viewport_size(PHONE)
+    opened.emulate_media(color_scheme="dark")
+    opened.wait_for_function(
+        "(color) => document.querySelector('.role-axis-title text')"
+        "?.getAttribute('fill') == color",
+        arg=charts.PALETTE["dark"]["text"],
+    )
+    assert drawn(opened) == 7
+    assert opened.locator("svg.marks text", has_text=EVIL[:9]).count() > 0
+    assert opened.evaluate(width) <= PHONE["width"]
+
+
+def is_zoomed_by_keyboard(opened, figure):
     labels = figure.locator("svg.marks .role-axis-label text")
     before = labels.count()
     choice = figure.get_by_label("Zoom to")
@@ -112,14 +129,11 @@ def test_a_label_is_zoomed_to_by_keyboard(open_page, run):
         " f.querySelectorAll('.role-axis-label text').length < n)",
         arg=[before],
     )
-    assert labels.count() == 2 * confusions.ALIKE
+    assert labels.count() == 2 * matrices.ALIKE
     assert figure.locator(f'option:has-text("{LABELS[2]}")').count() == 1
 
 
-def test_a_tooltip_has_hostile_labels_as_text(open_page, run):
-    opened = open_page(of(run, confusions))
-    drawn(opened)
-    figure = opened.locator("figure.chart", has_text="Confusion matrix")
+def has_tooltips_of_text(figure):
     seen = figure.evaluate(
         """figure => [...figure.querySelectorAll('.mark-rect path')].map(cell => {
             cell.dispatchEvent(new PointerEvent('pointermove', {bubbles: true}));

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from test_upstreams import KINDS, build, built, noise
+from tensors import noise
+from test_upstreams import KINDS, build, built
 
 from s3prl_sb.lobes import ssl
 from s3prl_sb.lobes.ssl import SSL

@@ -18,6 +18,7 @@ import re
 
 import pytest
 import torch
+from tensors import noise
 
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.identity import digest
@@ -89,11 +90,6 @@ def every_module(function):
 
 def every_kind(function):
     return pytest.mark.parametrize("name", KINDS)(function)
-
-
-def noise(samples, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return 0.1 * torch.randn(samples, generator=generator)
 
 
 def lengths(upstream):
@@ -253,7 +249,7 @@ def test_company(name):
 @every_kind
 def test_extract_as_s3prl(name):
     upstream, samples = built(name), lengths(built(name))
-    wavs = [noise(n, n) for n in samples]
+    wavs = [noise(n, seed=n) for n in samples]
     found = upstream.extract(wavs)
     assert found.keys() == {"hidden_states", "last_hidden_state", "lens"}
     assert found["last_hidden_state"] is found["hidden_states"][-1]

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fork_server import REPOSITORY
+from launching import REPOSITORY
 
 KS = REPOSITORY / "recipes/SUPERB/KS"
 SID = REPOSITORY / "recipes/SUPERB/SID"
@@ -30,11 +30,11 @@ def command(recipe, output, *options, hparams=None, **overrides):
     ]
 
 
-def run(argv, launcher=(), check=True, timeout=120):
+def run(argv, check=True, timeout=120):
     """Runs a recipe as a user would; gives its output. Leaves nothing running."""
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [sys.executable, *launcher, *argv],
+        [sys.executable, *argv],
         env=environment,
         text=True,
         stdout=subprocess.PIPE,

@@ -10,7 +10,7 @@ pytest.register_assert_rewrite("outcomes", "recipe_runs")
 
 # isort: off
 from command_lines import KS, SID, command, run  # noqa: E402, F401
-from fork_server import REPOSITORY, Launcher  # noqa: E402, F401
+from launching import REPOSITORY, Launcher  # noqa: E402, F401
 from outcomes import assert_same_outcome, results, trained  # noqa: E402, F401
 from recipe_runs import exported, finished, on_tables  # noqa: E402, F401
 # isort: on

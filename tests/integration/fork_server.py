@@ -1,24 +1,23 @@
-"""Programs that start within milliseconds, and can be killed at any point.
-
-Executed as a script this file is a fork server: it imports the heavy packages
-once, and then starts each recipe in a process (and process group) of its own.
+"""A fork server: it imports the heavy packages once, and then starts each recipe in
+a process (and process group) of its own. ``launching.py`` has its users.
 """
 
 import atexit
+import contextlib
 import gc
 import importlib
 import json
 import os
 import pkgutil
+import select
+import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 #: Rooms of which a recipe may import any module.
 ROOMS = ("brains", "corpora", "dataio", "lobes.heads", "objectives", "startup")
 #: What they import only when they need it.
@@ -43,9 +42,32 @@ HEAVY = (
 )
 
 
-def serve():
-    """Starts and awaits the recipes that lines of JSON on stdin ask for."""
-    answers = os.fdopen(os.dup(1), "w")
+def main(address):
+    """Gives each process that connects a server of its own, until stdin is closed."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(address)
+    listener.listen()
+    prepared = False
+    while True:
+        if sys.stdin in select.select([listener, sys.stdin], [], [])[0]:
+            break
+        if not prepared:  # as soon as there is somebody who needs it
+            prepare()
+            prepared = True
+        connection, _ = listener.accept()
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        if not os.fork():
+            listener.close()
+            serve(connection)
+            os._exit(0)
+        connection.close()
+    shutil.rmtree(Path(address).parent)
+
+
+def prepare():
+    """Imports what recipes import."""
     for module in (*HEAVY, *modules()):
         try:
             importlib.import_module(module)
@@ -56,17 +78,25 @@ def serve():
     os.fsync = lambda descriptor: None
     gc.collect()
     gc.freeze()  # a recipe does not go through what is imported here
-    print('"ready"', file=answers, flush=True)
+
+
+def serve(connection):
+    """Starts and awaits the recipes that lines of JSON ask for."""
+    answers = connection.makefile("w")
+    print(json.dumps(dict(os.environ)), file=answers, flush=True)
     running = set()
-    for line in sys.stdin:
-        order = json.loads(line)
-        if "wait" in order:
-            answer = _await(order["wait"])
-            running.discard(order["wait"])
-        else:
-            answer = os.fork() or _become_recipe(order)
-            running.add(answer)
-        print(json.dumps(answer), file=answers, flush=True)
+    try:
+        for line in connection.makefile():
+            order = json.loads(line)
+            if "wait" in order:
+                answer = _await(order["wait"], connection)
+                running.discard(order["wait"])
+            else:
+                answer = os.fork() or _become_recipe(order)
+                running.add(answer)
+            print(json.dumps(answer), file=answers, flush=True)
+    except OSError:  # who has asked was killed, and does not read the answer
+        pass
     for pid in running:  # of tests that failed before they awaited it
         os.killpg(pid, signal.SIGKILL)
 
@@ -85,6 +115,7 @@ def warm_up():
     from s3prl_sb.brains import base, plots
     from s3prl_sb.identity.code import code_of
     from s3prl_sb.lobes.upstreams.hubert import Hubert
+    from s3prl_sb.runs import suites
     from s3prl_sb.schema.keys import Schema
     from s3prl_sb.startup.snapshot import environment
 
@@ -92,18 +123,23 @@ def warm_up():
     code_of([base.SSLBrain, Hubert])
     for name in resources.recipe_files():
         Schema.of_recipe(name)
+    for name in suites.names():
+        suites.suite(name)
     with tempfile.TemporaryDirectory() as folder:
         plots.layer_weights(Path(folder, "fonts.png"), [0, 1], [0.5, 0.5])
 
 
-def _await(pid, seconds=300):  # many times what one takes, on a busy machine too
-    """The exit code of a recipe; one that hangs is killed, and named so."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+def _await(pid, connection, seconds=300):  # many times what one takes, if busy, too
+    """The exit code of a recipe; one that hangs is killed, and named so.
+
+    It is also killed when nobody waits for it any more: the connection is closed.
+    """
+    end, is_closed = time.monotonic() + seconds, False
+    while time.monotonic() < end and not is_closed:
         found, status = os.waitpid(pid, os.WNOHANG)
         if found:
             return os.waitstatus_to_exitcode(status)
-        time.sleep(0.01)
+        is_closed = bool(select.select([connection], [], [], 0.01)[0])
     os.killpg(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     return f"hangs: killed after {seconds} s"
@@ -117,6 +153,7 @@ def _become_recipe(order):
         os.dup2(log.fileno(), 2)
     code = 1
     try:
+        os.chdir(order["folder"])
         os.environ.update(order["environment"])
         if not order["plots"]:  # as if matplotlib were not installed
             sys.modules["matplotlib.figure"] = None
@@ -201,143 +238,5 @@ def _kill_at(point, call, how):
     setattr(owner, name, counting)
 
 
-class Launcher:
-    """Starts recipes through the fork server."""
-
-    def __init__(self, log):
-        self.log = log
-        self.server = subprocess.Popen(
-            [sys.executable, __file__],
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-            text=True,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=open(log, "ab"),
-        )
-        self._answer()
-
-    def _ask(self, **order):
-        print(json.dumps(order), file=self.server.stdin, flush=True)
-        return self._answer()
-
-    def _answer(self):
-        line = self.server.stdout.readline()
-        assert line, self.log.read_text(errors="replace")[-4000:]
-        return json.loads(line)
-
-    def _start(
-        self,
-        argv,
-        kill=None,
-        prelude="",
-        log=None,
-        plots=False,
-        hook=False,
-        **environment,
-    ):
-        return self._ask(
-            argv=argv,
-            log=str(log or self.log),
-            kill=kill,
-            prelude=prelude,
-            plots=plots,
-            hook=hook,
-            environment=environment,
-        )
-
-    def run(self, argv, kill_after=None, **order):
-        """The exit code of a recipe; -9 if it was killed.
-
-        ``kill_after`` seconds; or ``kill``, at a point of the code: see ``_kill_at``.
-        ``prelude`` is Python to be run before the recipe. ``plots``: whether it draws
-        them, a third of the time of a short run.
-        """
-        pid = self._start(argv, **order)
-        if kill_after is not None:
-            time.sleep(kill_after)
-            os.killpg(pid, signal.SIGKILL)
-        code = self._ask(wait=pid)
-        self._check(code)
-        return code
-
-    def _check(self, code):
-        tail = self.log.read_text(errors="replace")[-4000:]
-        assert code in (0, -9), f"exit code {code}\n{tail}"
-
-    def failure(self, argv):
-        """The last lines of a recipe that is to fail: its error message."""
-        code, text = self.said(argv)
-        assert code == 1, f"exit code {code}\n{text[-4000:]}"
-        return text.rpartition("Traceback (most recent call last):")[2]
-
-    def said(self, argv, hook=False):
-        """The exit code of a recipe, and all that it has printed.
-
-        ``hook``: an error as the interpreter would print it, by the recipe's own hook.
-        """
-        log = self.log.with_name("said.txt")
-        log.write_text("")
-        code = self._ask(wait=self._start(argv, log=log, hook=hook))
-        return code, log.read_text(errors="replace")
-
-    def program(self, argv, folder, variables):
-        """Starts a program in a folder; gives the half of ``Popen`` that tests use.
-
-        ``argv`` as of a recipe, or with ``-m`` or ``-c`` as of the interpreter.
-        """
-        log = self.log.with_name(f"program{time.monotonic_ns()}.txt")
-        changed = {k: v for k, v in variables.items() if os.environ.get(k) != v}
-        prelude = f"import os; os.chdir({str(folder)!r})"
-        return Program(
-            self, self._start(argv, prelude=prelude, log=log, **changed), log
-        )
-
-    def run_distributed(self, argv, processes=2, kill=None, prelude=""):
-        """The same in several processes, as torchrun would start them.
-
-        ``kill`` happens in the first process, and at once to the others.
-        """
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
-        pids = []
-        for rank in range(processes):
-            environment = {
-                "RANK": str(rank),
-                "LOCAL_RANK": str(rank),
-                "WORLD_SIZE": str(processes),
-                "LOCAL_WORLD_SIZE": str(processes),
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": port,
-            }
-            killed = kill if rank == 0 else None
-            argv_ = [*argv, "--distributed_backend=gloo"]
-            pids.append(self._start(argv_, killed, prelude, **environment))
-        code = self._ask(wait=pids[0])
-        for pid in pids[1:]:
-            if code:
-                os.killpg(pid, signal.SIGKILL)
-            other = self._ask(wait=pid)
-            code = code or other
-        self._check(code)
-        return code
-
-    def close(self):
-        self.server.stdin.close()
-        self.server.wait(60)
-
-
-class Program:
-    """A program that the fork server has started; its output ends up in one file."""
-
-    def __init__(self, launcher, pid, log):
-        self.pid, self.returncode, self._launcher, self.log = pid, None, launcher, log
-
-    def communicate(self, timeout=None):
-        """Waits for its end; returns its output and no separate errors."""
-        self.returncode = self._launcher._ask(wait=self.pid)
-        return self.log.read_text(errors="replace"), None
-
-
 if __name__ == "__main__":
-    serve()
+    main(sys.argv[1])

@@ -101,9 +101,13 @@ def _own(brain):
 
 def _labels_and_pipes(name):
     tree = Schema.of(hparams_file(name)).tree
-    declared = {**(tree.get("__labels") or {}), "one_per": None}  # the same head
     pipes = [node for key in tree if key.endswith("_pipes") for node in walk(tree[key])]
-    return declared, sorted({str(tag(node)) for node in pipes})
+    return _label_kind(name), sorted({str(tag(node)) for node in pipes})
+
+
+def _label_kind(name):
+    declared = Schema.of(hparams_file(name)).tree.get("__labels") or {}
+    return str({**declared, "one_per": None})  # the same head
 
 
 def kinds(*having, by=kind):
@@ -125,14 +129,9 @@ def one_of_each_training(*having):
     return pytest.mark.parametrize("name", kinds(*having, by=training))
 
 
-def one_of_each_labels(function):
-    """Parametrizes a test over one recipe of each kind of labels, with conditions."""
-    kinds = {}
-    for name in RECIPES:
-        tree = Schema.of(hparams_file(name)).tree
-        if "noise" in tree:
-            kinds[str({**(tree.get("__labels") or {}), "one_per": None})] = name
-    return pytest.mark.parametrize("name", kinds.values())(function)
+def one_of_each_labels(*having):
+    """The same over one recipe of each kind of labels."""
+    return pytest.mark.parametrize("name", kinds(*having, by=_label_kind))
 
 
 # ------------------------------------------------------------------------ runs
@@ -211,15 +210,18 @@ def on_tables(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def finished(on_tables, launcher):
-    """``finished(name)``: a whole run on these tables, without a cache."""
-    done = {}
+    """``finished(name)``: a whole run on these tables, without a cache.
+
+    One of a kind has plots.
+    """
+    done, plotted = {}, kinds()
 
     def finished(name):
         if name not in done:
             folder, given = on_tables(name)
             done[name] = folder / "out"
             argv = arguments(name, done[name], **given)
-            assert launcher.run(argv, plots=True) == 0
+            assert launcher.run(argv, plots=name in plotted) == 0
         return done[name]
 
     return finished

@@ -2,12 +2,14 @@
 
 import importlib.util
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from launching import Launcher, Server
 from shell import environment, kill
 
 from s3prl_sb.cli import main
@@ -19,23 +21,20 @@ GUIDE = GUIDE.partition("\n## Adding things\n")[2].partition("\n## ")[0]
 BLOCKS = re.findall(r"^```bash\n(.*?)^```", GUIDE, re.M | re.S)
 
 
-def run(commands, folder, variables, timeout=300):
+def run(commands, folder, variables, launcher):
     """Runs lines of a shell, all of which must succeed; gives their output."""
-    process = subprocess.Popen(
-        ["bash", "-ec", commands],
-        cwd=folder,
-        env=variables,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        output = process.communicate(timeout=timeout)[0]
-    finally:
-        kill(process)
-    assert process.returncode == 0, output[-6000:]
-    return output
+    said = []
+    for line in commands.replace("\\\n", " ").splitlines():
+        program, *words = shlex.split(line)
+        if program != "python":
+            words.insert(0, shutil.which(program, path=variables["PATH"]))
+        process = launcher.program(words, folder, variables)
+        try:
+            said.append(process.communicate()[0])
+        finally:
+            kill(process)
+        assert process.returncode == 0, f"{line}\n{said[-1][-6000:]}"
+    return "".join(said)
 
 
 def git(*arguments, folder=ROOT):
@@ -67,6 +66,14 @@ def copied(tmp_path_factory):
     return copy
 
 
+@pytest.fixture(scope="module")
+def server(copied):
+    """Runs programs of the copy without waiting for imports."""
+    server = Server(copied)
+    yield server
+    server.close()
+
+
 @pytest.fixture
 def checkout(copied):
     """The copy as it was committed; what Python has compiled is ignored and stays."""
@@ -82,10 +89,13 @@ def promised(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pull_request(kind, checkout, tmp_path):
+def test_pull_request(kind, checkout, server, tmp_path):
     """Its commands pass, and change no file beyond the promised ones."""
     [commands] = [b for b in BLOCKS if b.startswith(f"s3prl-sb new {kind} my_{kind}\n")]
-    output = run(commands, checkout, environment(tmp_path, checkout))
+    launcher = Launcher(tmp_path / "log.txt", server)
+    variables = {**environment(tmp_path, checkout), **launcher.variables}
+    output = run(commands, checkout, variables, launcher)
+    launcher.close()
     assert "skipped" not in output or kind == "corpus"  # its toy needs an extra
     changes = git("status", "--porcelain", "--untracked-files=all", folder=checkout)
     assert set(changes) == {f"?? {name}" for name in promised(kind)}
@@ -97,7 +107,7 @@ def test_pull_request(kind, checkout, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_outside_a_checkout(kind, tmp_path, monkeypatch, capsys):
+def test_outside_a_checkout(kind, launcher, tmp_path, monkeypatch, capsys):
     """The commands that `new` prints pass; test_templates runs those in the READMEs."""
     name = f"tiny_{kind}"
     monkeypatch.chdir(tmp_path)
@@ -117,6 +127,6 @@ def test_outside_a_checkout(kind, tmp_path, monkeypatch, capsys):
     readme = (tmp_path / name / "README.md").read_text().splitlines()
     left = [step for step in steps if step not in readme and "DIR" not in step]
     place = tmp_path if kind == "task" else tmp_path / name
-    variables = environment(tmp_path, ROOT)
-    output = run("\n".join(left), place, variables) if left else ""
+    variables = {**environment(tmp_path, ROOT), **launcher.variables}
+    output = run("\n".join(left), place, variables, launcher)
     assert "pytest" not in "".join(left) or re.search(r"\b[1-9]\d* passed", output)

@@ -29,7 +29,7 @@ def sessions(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def emotions(sessions, tiny_card):
     def emotions(output, **overrides):
         settings = {**LOADERS, **BUDGET, "upstream": tiny_card, "lr": 0.01}
@@ -37,6 +37,14 @@ def emotions(sessions, tiny_card):
         return command(RECIPE, output, **settings)
 
     return emotions
+
+
+@pytest.fixture(scope="module")
+def whole(emotions, launcher, tmp_path_factory):
+    """The output of all folds."""
+    output = tmp_path_factory.mktemp("folds") / "whole"
+    assert launcher.run(emotions(output)) == 0
+    return output
 
 
 def gathered(output):
@@ -58,9 +66,8 @@ def assert_measured(output):
     assert found["intervals"]["units"] == found["test"]["utterances"]
 
 
-def test_killed_folds_go_on_and_end_the_same(emotions, launcher, tmp_path):
-    whole, broken, apart = (tmp_path / name for name in ("whole", "broken", "apart"))
-    launcher.run(emotions(whole))
+def test_killed_folds_go_on_and_end_the_same(emotions, whole, launcher, tmp_path):
+    broken, apart = (tmp_path / name for name in ("broken", "apart"))
     assert all((whole / fold / "results.json").is_file() for fold in FOLDS)
     caches = {path.name for path in (whole / "cache").iterdir()}
     assert len(caches) == 1  # all folds share it
@@ -104,17 +111,15 @@ def test_each_fold_has_a_search_of_its_own(emotions, launcher, tmp_path):
     assert gathered(broken) == gathered(whole)
 
 
-def test_another_budget_is_refused(emotions, launcher, tmp_path):
-    launcher.run(emotions(tmp_path / "out", fold=1))
-    said = launcher.failure(emotions(tmp_path / "out", fold=1, lr=0.5))
+def test_another_budget_is_refused(emotions, whole, launcher):
+    said = launcher.failure(emotions(whole, fold=1, lr=0.5))
     assert "fold1/save' holds checkpoints of another experiment" in said
 
 
-def test_two_processes(emotions, launcher, tmp_path):
+def test_two_processes(emotions, whole, launcher, tmp_path):
     """Train every fold in one process group."""
     launcher.run_distributed(emotions(tmp_path / "two"))
-    launcher.run(emotions(tmp_path / "one"))
-    found, expected = results(tmp_path / "two"), results(tmp_path / "one")
+    found, expected = results(tmp_path / "two"), results(whole)
     assert found["utterances"] == expected["utterances"]
     loss = expected["metrics"]["loss"]
     assert found["metrics"]["loss"] == pytest.approx(loss, rel=1e-3)

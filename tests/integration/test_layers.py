@@ -69,6 +69,7 @@ def test_each_is_as_a_run_of_its_own(name, cached, more, launcher, tmp_path):
         run = found(tmp_path / output, "results.json")
         assert (row["valid"], row["test"]) == (run["valid"], run["metrics"])
         assert row["best_step"] == run["best_step"]
+        assert row["intervals"] == run["intervals"]
     assert layers["weights"]["weights"] == run["layer_weights"]  # of the weighted sum
 
     killed = argv("killed", **probes)

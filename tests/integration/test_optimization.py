@@ -80,11 +80,11 @@ def test_it_stops_and_says_so(argv, whole, launcher):
 @pytest.mark.parametrize(
     "point, how, calls",
     [
-        ("s3prl_sb.brains.base.SSLBrain.fit_batch", "after", (5, 2, 9)),
-        ("torch.save", "half", (9, 14)),
+        ("s3prl_sb.brains.base.SSLBrain.fit_batch", "after", (5, 9)),
+        ("torch.save", "half", (14,)),
         ("os.replace", "after", (8,)),
         # Right after the validation that ends it
-        ("s3prl_sb.brains.stopping.Stopping.is_due", "before", (2, 2, 2)),
+        ("s3prl_sb.brains.stopping.Stopping.is_due", "before", (2, 2)),
     ],
 )
 def test_killed_and_resumed(point, how, calls, argv, whole, launcher, tmp_path):

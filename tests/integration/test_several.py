@@ -2,14 +2,13 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 import stress_cold_cache
-from conftest import KS, REPOSITORY, TINY, assert_same_outcome, command, results
+from conftest import KS, TINY, assert_same_outcome, command, results
 
 COMMON = {
     "labels": "folders",
@@ -116,18 +115,12 @@ cache.FeatureCache.write = noting
         assert results(tmp_path / f"run{n}") == results(tmp_path / "run0")
 
 
-def test_a_small_stress(capfd):
+def test_a_small_stress(launcher):
     """The script at full size: ``python tests/integration/stress_cold_cache.py``."""
-    process = subprocess.run(
-        [sys.executable, stress_cold_cache.__file__]
-        + ["--rounds=1", "--runs=8", "--kills=6", "--utterances=80"],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert process.returncode == 0, process.stdout + process.stderr
-    assert "8 runs" in process.stdout and ", 0 faults" in process.stdout
+    sizes = ["--rounds=1", "--runs=8", "--kills=6", "--utterances=80"]
+    code, said = launcher.said([stress_cold_cache.__file__, *sizes])
+    assert code == 0, said
+    assert "8 runs" in said and ", 0 faults" in said
 
 
 # ------------------------------------------------------------------- extraction

@@ -92,9 +92,3 @@ def classify(weights, state, norm="mlp_head.0", linear="mlp_head.1"):
         features, [size], weights[f"{norm}.weight"], weights[f"{norm}.bias"]
     )
     return F.linear(x, weights[f"{linear}.weight"], weights[f"{linear}.bias"]), features
-
-
-def close(result, expected, relative=1e-5):
-    """Asserts equality, relative to the largest value."""
-    limit = relative * expected.abs().max().item()
-    torch.testing.assert_close(result, expected, rtol=0, atol=limit)

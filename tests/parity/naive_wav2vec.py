@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn.functional as F
+from tensors import noise
 
 FRONT_END = "[(12, 10, 5)] + [(12, 8, 4)] + [(16, 4, 8)]"
 AGGREGATOR = "[(16, 2, 1), (20, 3, 1), (20, 4, 1)]"
@@ -10,16 +11,6 @@ LAYERS = [(16, 2), (20, 3), (20, 4)]
 #: Of the quantizer: channels, codes, groups.
 SIZE, COUNT, GROUPS = 16, 9, 2
 PART = SIZE // GROUPS
-
-
-def noise(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return 0.1 * torch.randn(shape, generator=generator)
-
-
-def close(result, expected, relative=1e-5):
-    limit = relative * expected.abs().max().item()
-    torch.testing.assert_close(result, expected, rtol=0, atol=limit)
 
 
 def fairseq_model(**options):

@@ -8,6 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 import torchaudio
+from tensors import close, noise
 
 from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.checkpoints.building import CONVERTED
@@ -16,16 +17,6 @@ from s3prl_sb.lobes.networks.time_major import TimeMajor
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.apc import Apc, ApcConfig, RecurrentNetwork
 from s3prl_sb.lobes.upstreams.npc import Npc
-
-
-def noise(*shape, seed=0, scale=0.1):
-    generator = torch.Generator().manual_seed(seed)
-    return scale * torch.randn(shape, generator=generator)
-
-
-def close(result, expected, relative=1e-5):
-    limit = relative * expected.abs().max().item()
-    torch.testing.assert_close(result, expected, rtol=0, atol=limit)
 
 
 def checkpoint(vq=True, layers=3, **audio):

@@ -4,6 +4,7 @@ import naive_vision_transformer as naive
 import pytest
 import torch
 import torchaudio
+from tensors import close, noise
 
 from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
@@ -14,10 +15,6 @@ TINY = {"hidden_size": 32, "ffn_size": 48, "num_layers": 2, "num_heads": 4}
 
 def tiny(**options):
     return Ast(config=TINY, **options)
-
-
-def noise(samples, seed=0):
-    return 0.1 * naive.noise(samples, seed=seed)
 
 
 # --------------------------------------------- against Hugging Face's model
@@ -55,7 +52,7 @@ def test_equals_huggingface(huggingface):
         expected = model(features["input_values"], output_hidden_states=True)
     states, _ = Ast(str(folder))(wav[None])
     assert len(states) == 1
-    naive.close(states[0][0], expected.logits)
+    close(states[0][0], expected.logits)
     upstream = Ast(str(folder), feature_selection="hidden_states")
     states, _ = upstream(wav[None])
     assert len(states) == 2 and upstream.output_size == 12 * 96
@@ -63,7 +60,7 @@ def test_equals_huggingface(huggingface):
     assert len(theirs) == 2
     for state, reference in zip(states, theirs):
         patches = reference[0, 2:].view(12, 101, 96)
-        naive.close(state[0], patches.transpose(0, 1).flatten(1))
+        close(state[0], patches.transpose(0, 1).flatten(1))
 
 
 def test_other_folders_are_refused(huggingface, tmp_path):
@@ -115,7 +112,7 @@ def test_authors_checkpoint(tmp_path):
         features = spectrogram(window)
         assert features.shape == (128, 36)
         expected = naive.forward(weights, features, positions, tokens, (10, 10))
-        naive.close(logits[0, i], naive.classify(weights, expected[-1])[0])
+        close(logits[0, i], naive.classify(weights, expected[-1])[0])
 
 
 def spectrogram(window):

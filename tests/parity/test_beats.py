@@ -5,6 +5,7 @@ import math
 import npz_fixtures
 import pytest
 import torch
+from tensors import noise
 
 from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.cards.families import of_checkpoint
@@ -110,11 +111,6 @@ def checkpoint(weights, tmp_path_factory):
     path = tmp_path_factory.mktemp("beats") / "model.pt"
     torch.save({"cfg": options(**TINY), "model": weights}, path)
     return path
-
-
-def noise(samples, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return 0.1 * torch.randn(samples, generator=generator)
 
 
 def error(a, b):

@@ -5,6 +5,7 @@ import argparse
 import pytest
 import torch
 import torchaudio
+from tensors import close
 from torch import nn
 
 from s3prl_sb.lobes.cards.check import check_upstream
@@ -50,11 +51,6 @@ def melspec(win_length=1024):
     return torchaudio.transforms.MelSpectrogram(
         16000, 1024, win_length, 160, n_mels=64, f_min=60, f_max=7800
     )
-
-
-def close(result, expected, relative=1e-5):
-    limit = relative * expected.abs().max().item()
-    torch.testing.assert_close(result, expected, rtol=0, atol=limit)
 
 
 # --------------------------------------------------------------------- formulas

@@ -7,6 +7,7 @@ import npz_fixtures
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tensors import close
 
 from s3prl_sb.lobes.cards.conversion import convert
 from s3prl_sb.lobes.cards.families import of_checkpoint
@@ -178,12 +179,6 @@ def their_numbers(model, wav, count):
             codes, vectors = found.audio_codes, found.latents
             hook.remove()
     return kept[-1][0].T, vectors[0].T, codes[0].T
-
-
-def close(result, expected, relative=1e-5):
-    assert result.shape == expected.shape
-    limit = relative * expected.abs().max().item()
-    torch.testing.assert_close(result, expected, rtol=0, atol=limit)
 
 
 @pytest.mark.parametrize("name", CASES)

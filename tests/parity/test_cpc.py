@@ -3,22 +3,13 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from tensors import close, noise
 
 from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams.cpc import CONVOLUTIONS, Cpc
 
 SIZE, CONTEXT = 12, 8
-
-
-def noise(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return 0.1 * torch.randn(shape, generator=generator)
-
-
-def close(result, expected, relative=1e-5):
-    limit = relative * expected.abs().max().item()
-    torch.testing.assert_close(result, expected, rtol=0, atol=limit)
 
 
 def cpc_checkpoint(norm="layerNorm", recurrent="LSTM", layers=2):

@@ -6,22 +6,13 @@ import json
 import pytest
 import safetensors.torch
 import torch
+from tensors import close, noise
 
 from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.checkpoints.building import CONVERTED, sizes_only
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.decoar import Decoar
-
-
-def noise(*shape, seed=0, scale=0.1):
-    generator = torch.Generator().manual_seed(seed)
-    return scale * torch.randn(shape, generator=generator)
-
-
-def close(result, expected, relative=1e-5):
-    limit = relative * expected.abs().max().item()
-    torch.testing.assert_close(result, expected, rtol=0, atol=limit)
 
 
 def parts(layers=3):

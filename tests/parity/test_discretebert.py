@@ -6,8 +6,9 @@ import json
 
 import pytest
 import torch
-from naive_wav2vec import COUNT, close, extracted, noise, searched, vq_model
+from naive_wav2vec import COUNT, extracted, searched, vq_model
 from safetensors.torch import save_file
+from tensors import close, noise
 
 from s3prl_sb.lobes.checkpoints.building import CONVERTED
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError

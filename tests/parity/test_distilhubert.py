@@ -5,6 +5,7 @@ import argparse
 import pytest
 import torch
 import torch.nn.functional as F
+from tensors import error
 
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams.distilhubert import DistilHubert
@@ -98,11 +99,6 @@ def write(path, weights=None, wrap=dict, **options):
 
 def noise(samples):
     return 0.1 * torch.randn(samples, generator=torch.Generator().manual_seed(samples))
-
-
-def error(result, expected):
-    assert result.shape == expected.shape
-    return ((result - expected).abs().max() / expected.abs().max()).item()
 
 
 def hugging_face(weights, stable):

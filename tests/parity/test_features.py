@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from tensors import noise
 
 from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.upstreams import load
@@ -34,11 +35,6 @@ def error(result, reference):
     """Largest difference, relative to the largest value."""
     assert result.shape == reference.shape
     return abs(np.asarray(result) - reference).max() / abs(reference).max()
-
-
-def noise(samples, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return 0.1 * torch.randn(samples, generator=generator)
 
 
 # ------------------------------------------------------------------ parity
@@ -164,7 +160,7 @@ def test_frames_are_exact(upstream):
 def test_batch_against_alone(name):
     upstream = load(name)
     samples = [300, 16000, 399, 7777, 16000, 1]
-    wavs = [noise(n, seed) for seed, n in enumerate(samples)]
+    wavs = [noise(n, seed=i) for i, n in enumerate(samples)]
     wavs[3][6000:] = 0  # digital silence at the end is audio
     together = upstream.extract(wavs)["hidden_states"][0]
     for i, wav in enumerate(wavs):

@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 from safetensors.torch import save_file
+from tensors import close, noise
 
 from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.checkpoints.building import CONVERTED
@@ -89,17 +90,6 @@ CASES = {
 }
 
 
-def noise(samples, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return 0.1 * torch.randn(samples, generator=generator)
-
-
-def close(result, expected, relative=1e-5):
-    assert result.shape == expected.shape
-    limit = relative * expected.abs().max().item()
-    torch.testing.assert_close(result, expected, rtol=0, atol=limit)
-
-
 def theirs(kind, entries, task="Model"):
     """A model of transformers in which every weight matters."""
     torch.manual_seed(0)
@@ -155,7 +145,7 @@ def test_transformers(name, tmp_path):
     upstream = HuggingFace(str(tmp_path))
     assert not any(tensor.is_meta for tensor in upstream.state_dict().values())
     for samples in (16000, 7007, 2345):
-        wav = noise(samples, samples)
+        wav = noise(samples, seed=samples)
         prepared = features(wav.numpy(), sampling_rate=16000, return_tensors="pt")
         expected = their_states(model, prepared, kind)
         states, lens = upstream(wav[None])

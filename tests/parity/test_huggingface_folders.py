@@ -7,7 +7,8 @@ import re
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from test_huggingface import CASES, LARGE, TINY, close, noise, their_states, theirs
+from tensors import close, noise
+from test_huggingface import CASES, LARGE, TINY, their_states, theirs
 
 from s3prl_sb.identity.upstreams import upstream_identity
 from s3prl_sb.lobes.cards.conversion import convert
@@ -371,7 +372,7 @@ def languages(tmp_path):
     with torch.no_grad():
         for name, weight in french.named_parameters():
             if "adapter_layer" in name or "lm_head" in name:
-                weight += 0.3 * noise(weight.numel(), 5).view(weight.shape)
+                weight += 0.3 * noise(weight.numel(), seed=5).view(weight.shape)
     adapter = {n: t.detach().clone() for n, t in french._get_adapters().items()}
     save_file(adapter, tmp_path / "adapter.fra.safetensors")
     torch.save(adapter, tmp_path / "adapter.azj-script_latin.bin")

@@ -6,7 +6,8 @@ import json
 import pytest
 import torch
 from safetensors.torch import save_file
-from test_huggingface import NAMES, close, noise
+from tensors import close, noise
+from test_huggingface import NAMES
 
 from s3prl_sb.lobes.checkpoints import huggingface_architecture
 from s3prl_sb.lobes.checkpoints.huggingface_architecture import architecture
@@ -271,7 +272,7 @@ def test_in_a_whole_model(whole, tmp_path, monkeypatch):
     bands = "mean" if kind == "clap_audio_model" else None
     upstream = HuggingFace(str(tmp_path), bands=bands)
     assert not any(tensor.is_meta for tensor in upstream.state_dict().values())
-    wavs = [noise(samples, samples) for samples in (20500, 7007, 2345)]
+    wavs = [noise(samples, seed=samples) for samples in (20500, 7007, 2345)]
     if kind == "clap_audio_model":
         wavs[0] = noise(100000)  # two windows and a part
     found = upstream.extract(wavs)["hidden_states"]

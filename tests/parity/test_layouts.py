@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tensors import error
 
 from s3prl_sb.lobes.networks import attention
 from s3prl_sb.lobes.upstreams.data2vec import Data2VecAudio
@@ -15,11 +16,6 @@ CONVOLUTIONS = [[16, 10, 5]] + [[16, 3, 2]] * 4 + [[16, 2, 2]] * 2
 
 def noise(samples):
     return 0.1 * torch.randn(samples, generator=torch.Generator().manual_seed(samples))
-
-
-def error(result, expected):
-    assert result.shape == expected.shape
-    return ((result - expected).abs().max() / expected.abs().max()).item()
 
 
 def stirred(module):

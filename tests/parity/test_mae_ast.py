@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 import torchaudio
+from tensors import close
 from torch import nn
 
 from s3prl_sb.lobes.cards.check import check_upstream
@@ -19,11 +20,6 @@ PATCH, FRAME = (16, 16), (2, 128)  # frames, mel bands
 def noise(*shape, seed=0):
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(shape, generator=generator)
-
-
-def close(result, expected, relative=1e-5):
-    limit = relative * expected.abs().max().item()
-    torch.testing.assert_close(result, expected, rtol=0, atol=limit)
 
 
 def authors_checkpoint(patch=PATCH, **options):

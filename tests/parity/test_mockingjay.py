@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from tensors import close, noise
 
 from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
@@ -40,16 +41,6 @@ def tiny(
         "task": {"sequence_length": sequence_length},
     }
     return kind(config=config, freeze=freeze, seed=seed)
-
-
-def noise(samples, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return 0.1 * torch.randn(samples, generator=generator)
-
-
-def close(result, expected, relative):
-    limit = relative * expected.abs().max().item()
-    torch.testing.assert_close(result, expected, rtol=0, atol=limit)
 
 
 def test_other_checkpoints_are_refused(oracle_folder):
@@ -217,7 +208,7 @@ def check(upstream):
 def test_contract(options, pre_layer_norm):
     upstream = check(tiny(pre_layer_norm=pre_layer_norm, **options))
     samples = [300, 16000, 399, 7777, 16000, 1]
-    wavs = [noise(n, seed) for seed, n in enumerate(samples)]
+    wavs = [noise(n, seed=i) for i, n in enumerate(samples)]
     together = upstream.extract(wavs)["hidden_states"]
     for i, wav in enumerate(wavs):
         alone, _ = upstream(wav[None])

@@ -7,6 +7,7 @@ import re
 import pytest
 import torch
 from safetensors.torch import save_file
+from tensors import noise
 
 from s3prl_sb.lobes.checkpoints.building import CONVERTED
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
@@ -27,11 +28,6 @@ WAV2VEC2 = {
     "position_kernel": 16,
     "position_groups": 4,
 }
-
-
-def noise(samples, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return 0.1 * torch.randn(samples, generator=generator)
 
 
 def random(**shapes):
@@ -189,7 +185,7 @@ def test_apc_by_hand(pooling, clipping, tmp_path):
             {n: inner[f"model.rnn_layers.{i}.{n}"] for n in layer.state_dict()}
         )
     for samples in (5000, 16000, 16001, 24000, 41000):
-        wav, expected = noise(samples, samples), []
+        wav, expected = noise(samples, seed=samples), []
         for segment in naive_segments(wav):
             x, outputs = fbank(segment[None])[0][0][0], []
             for i, layer in enumerate(layers):
@@ -240,7 +236,7 @@ def tiny(**options):
 
 def test_score_of_a_padded_batch():
     mos, samples = tiny(seed=2), [40000, 16000, 300, 24001]
-    wavs = [noise(n, n) for n in samples]
+    wavs = [noise(n, seed=n) for n in samples]
     padded = torch.nn.utils.rnn.pad_sequence(wavs, batch_first=True)
     scores = mos.score(padded, torch.tensor(samples) / max(samples))
     for wav, score in zip(wavs, scores):

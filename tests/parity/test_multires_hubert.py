@@ -9,6 +9,7 @@ import pytest
 import safetensors.torch
 import torch
 import torch.nn.functional as F
+from tensors import close, noise
 
 from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.checkpoints.building import CONVERTED, sizes_only
@@ -36,16 +37,6 @@ CONFIGS = {
     "three": {**THREE, "resampling_kernel": 3},
     "two thirds": {**TINY, "ratios": [[2, 3]], "resampling_kernel": 5},
 }
-
-
-def noise(*shape, seed=0, scale=0.1):
-    generator = torch.Generator().manual_seed(seed)
-    return scale * torch.randn(shape, generator=generator)
-
-
-def close(result, expected, relative=1e-5):
-    limit = relative * expected.abs().max().item()
-    torch.testing.assert_close(result, expected, rtol=0, atol=limit)
 
 
 def randomized(config, **options):

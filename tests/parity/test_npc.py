@@ -8,6 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 import torch.nn.functional as F
+from tensors import close, noise
 
 from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.checkpoints.building import CONVERTED
@@ -35,16 +36,6 @@ VARIANTS = [
     {"dim_bottleneck": 7, "vq": None},
     {"kernel_size": 11, "mask_size": 3},
 ]
-
-
-def noise(*shape, seed=0, scale=0.1):
-    generator = torch.Generator().manual_seed(seed)
-    return scale * torch.randn(shape, generator=generator)
-
-
-def close(result, expected, relative=1e-5):
-    limit = relative * expected.abs().max().item()
-    torch.testing.assert_close(result, expected, rtol=0, atol=limit)
 
 
 def mask_size(paras, i):

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from tensors import close
 
 from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
@@ -119,11 +120,6 @@ def naive_pase(w, wav, layers=1):
     states.append(F.conv1d(x.T, w["W.weight"], w["W.bias"]))
     total = states[-1] + sum(states[:-1])
     return [state.T for state in [*states, norm(total, "norm_out")]]
-
-
-def close(result, expected, relative=1e-5):
-    limit = relative * expected.abs().max().item()
-    torch.testing.assert_close(result, expected, rtol=0, atol=limit)
 
 
 # --------------------------------------------------------------------- formulas

@@ -4,6 +4,7 @@ import naive_vision_transformer as naive
 import pytest
 import torch
 import torchaudio
+from tensors import close, noise
 
 from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.checkpoints.building import sizes_only
@@ -12,10 +13,6 @@ from s3prl_sb.lobes.upstreams import load, names
 from s3prl_sb.lobes.upstreams.passt import Passt, log_mel
 
 TINY = {"hidden_size": 32, "ffn_size": 48, "num_layers": 2, "num_heads": 4}
-
-
-def noise(samples, seed=0):
-    return 0.1 * naive.noise(samples, seed=seed)
 
 
 def authors_checkpoint(times=99):
@@ -94,7 +91,7 @@ def test_authors_checkpoint(options, lengths, tmp_path):
         expected = expected_frame(
             weights, wav, frame, options.get("hop", 320), lengths, "mel" in options
         )
-        naive.close(state[0, frame], expected, 1e-4)
+        close(state[0, frame], expected, 1e-4)
 
 
 def test_audio_of_32_khz():
@@ -105,7 +102,7 @@ def test_audio_of_32_khz():
     (expected,), _ = usual(wav[None])
     wav = torchaudio.transforms.Resample(16000, 32000)(wav)
     (state,), _ = upstream(wav[None])
-    naive.close(state, expected, 1e-4)
+    close(state, expected, 1e-4)
     assert (upstream.sample_rate, upstream.stride) == (32000, 2 * usual.stride)
     for samples in (1, 2, 12801):
         (state,), _ = upstream(0.1 * torch.randn(1, samples))
@@ -126,7 +123,7 @@ def test_batches_of_windows_change_nothing(monkeypatch):
     (whole,), _ = upstream(wav[None])
     monkeypatch.setattr("s3prl_sb.lobes.upstreams.passt.PATCHES", 24)
     (cut,), _ = upstream(wav[None])
-    naive.close(cut, whole)
+    close(cut, whole)
 
 
 @pytest.mark.parametrize("samples", [1, 2, 799, 800, 1280, 1281, 6400, 6401])
@@ -150,7 +147,7 @@ def test_training_is_not_random():
     assert upstream.training
     first, second = upstream(wav)[0][0], upstream(wav)[0][0]
     assert torch.equal(first, second)
-    naive.close(first, Passt(config=TINY)(wav)[0][0])
+    close(first, Passt(config=TINY)(wav)[0][0])
 
 
 def test_other_files_are_refused(tmp_path):

@@ -6,6 +6,7 @@ import json
 import pytest
 import torch
 from safetensors.torch import save_file
+from tensors import noise
 
 from s3prl_sb.lobes.checkpoints.building import CONVERTED
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
@@ -15,11 +16,6 @@ from s3prl_sb.lobes.upstreams.posteriorgram import ConvBankClassifier, Posterior
 
 TERA = {"transformer": {"hidden_size": 32, "num_attention_heads": 4}}
 BANK = {"kernels": [3, 4, 5], "cnn_size": 6, "hidden_size": 10, "dropout": 0.5}
-
-
-def noise(samples, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return 0.1 * torch.randn(samples, generator=generator)
 
 
 def checkpoint(path, upstream, size, select="ConvBank", **modelrc):
@@ -72,7 +68,7 @@ def test_by_hand(tmp_path):
     upstream = Posteriorgram(tmp_path / "a.ckpt")
     assert upstream.stride == 160 and upstream.min_samples == 400
     for samples in (16000, 7000, 400, 1):
-        wav = noise(samples, samples)
+        wav = noise(samples, seed=samples)
         (state,), _ = upstream(wav[None])
         close(state[0], naive(load("fbank")(wav[None])[0][0][0], weights))
         close(state.sum(-1), torch.ones(1, upstream.frames(samples)))

@@ -6,8 +6,8 @@ import re
 import pytest
 import torch
 from npz_fixtures import Fixture, assert_fits, linear, norm, ones
+from tensors import error
 from torch.nn.utils.rnn import pad_sequence
-from transformer_checkpoint_files import error
 
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams.data2vec import Data2VecAudio

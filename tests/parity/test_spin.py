@@ -3,8 +3,9 @@
 import pytest
 import torch
 from npz_fixtures import Fixture, assert_fits, linear, norm, ones
+from tensors import error, noise
 from torch.nn.utils.rnn import pad_sequence
-from transformer_checkpoint_files import error, fairseq, noise, randomized
+from transformer_checkpoint_files import fairseq, randomized
 
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams.hubert import Hubert

@@ -3,6 +3,7 @@
 import naive_vision_transformer as naive
 import pytest
 import torch
+from tensors import close, noise
 
 from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
@@ -10,10 +11,6 @@ from s3prl_sb.lobes.upstreams.ssast import Ssast
 
 TINY = {"hidden_size": 32, "ffn_size": 48, "num_layers": 2, "num_heads": 4}
 FRAMES = {"patch": [128, 2], "patch_stride": [128, 1], "grid": [1, 512]}
-
-
-def noise(samples, seed=0):
-    return 0.1 * naive.noise(samples, seed=seed)
 
 
 def authors_checkpoint(patch):
@@ -64,7 +61,7 @@ def test_authors_checkpoint(patch, stride, bands, times, first, tmp_path):
     assert frames == min(2 * times, -(-10000 // upstream.stride))
     for i, state in enumerate(found):
         reference = torch.cat([layers[i] for layers in expected]).flatten(1)
-        naive.close(state[0], reference[:frames])
+        close(state[0], reference[:frames])
 
 
 def test_other_files_are_refused(tmp_path):

@@ -3,6 +3,7 @@
 import naive_vision_transformer as naive
 import pytest
 import torch
+from tensors import close
 
 from s3prl_sb.lobes.checkpoints.building import build
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
@@ -49,11 +50,11 @@ def test_equals_the_formulas(factorized):
             expected = naive.forward(theirs, x[i], positions, ours.tokens, (6, 3))
             assert len(states) == len(expected) == 2
             for state, reference in zip(states, expected):
-                naive.close(state[i], reference)
+                close(state[i], reference)
             for result, reference in zip(
                 (logits[i], features[i]), naive.classify(theirs, expected[-1])
             ):
-                naive.close(result, reference)
+                close(result, reference)
 
 
 def test_fewer_times_are_the_first_ones_of_factorized_positions():
@@ -78,7 +79,7 @@ def test_more_positions_are_stretched():
         low = int(place)
         high = min(low + 1, 7)
         expected = cut[low] + (place - low) * (cut[high] - cut[low])
-        naive.close(stretched[band], expected)
+        close(stretched[band], expected)
 
 
 @pytest.mark.parametrize("bands", ["mean", "concat"])
@@ -113,10 +114,10 @@ def test_spectrograms_of_any_lengths_equal_the_formulas(positions, norm, bands):
                     reference = ours.norm(reference)
                 grid = reference[1:].unflatten(0, (3, times)).transpose(0, 1)
                 frames = grid.mean(1) if bands == "mean" else grid.flatten(1)
-                naive.close(pieces[layer][i], frames)
+                close(pieces[layer][i], frames)
             patches = ours.patches(x[None, None])[0].permute(1, 2, 0) + cut
             frames = patches.mean(0) if bands == "mean" else patches.permute(1, 0, 2)
-            naive.close(pieces[0][i], frames.reshape(times, -1))
+            close(pieces[0][i], frames.reshape(times, -1))
 
 
 def test_norms_after_the_residuals_equal_torch():
@@ -152,7 +153,7 @@ def test_norms_after_the_residuals_equal_torch():
                 "norm2.bias": layer.ffn_norm.bias,
             }
         )
-        naive.close(result, theirs(state[None])[0])
+        close(result, theirs(state[None])[0])
 
 
 def test_layer_scale_becomes_part_of_the_linear_layers():
@@ -169,7 +170,7 @@ def test_layer_scale_becomes_part_of_the_linear_layers():
         linear = torch.nn.functional.linear
         expected = linear(inner, plain[f"{name}.weight"], plain[f"{name}.bias"])
         result = linear(inner, scaled[f"{name}.weight"], scaled[f"{name}.bias"])
-        naive.close(result, expected * naive.noise(128))
+        close(result, expected * naive.noise(128))
 
 
 def test_positions_get_gradients_through_the_fitting():

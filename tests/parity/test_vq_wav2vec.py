@@ -3,17 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from naive_wav2vec import (
-    COUNT,
-    GROUPS,
-    SIZE,
-    aggregated,
-    close,
-    extracted,
-    noise,
-    searched,
-    vq_model,
-)
+from naive_wav2vec import COUNT, GROUPS, SIZE, aggregated, extracted, searched, vq_model
+from tensors import close, noise
 
 from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError

@@ -4,14 +4,8 @@ import argparse
 
 import pytest
 import torch
-from naive_wav2vec import (
-    FRONT_END,
-    aggregated,
-    close,
-    extracted,
-    fairseq_model,
-    noise,
-)
+from naive_wav2vec import FRONT_END, aggregated, extracted, fairseq_model
+from tensors import close, noise
 
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams.vq_wav2vec import VqWav2Vec

@@ -3,14 +3,8 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from transformer_checkpoint_files import (
-    BASE,
-    HF_LAYER,
-    LARGE,
-    error,
-    noise,
-    randomized,
-)
+from tensors import error, noise
+from transformer_checkpoint_files import BASE, HF_LAYER, LARGE, randomized
 
 from s3prl_sb.lobes.networks import encoder, front_end
 from s3prl_sb.lobes.networks.transformer import SpeechTransformer, TransformerConfig
@@ -148,7 +142,7 @@ def test_torchaudio(name):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_batch_equals_alone(name):
-    wavs = [noise(n, seed) for seed, n in enumerate((4000, 1777, 40, 1, 4000, 9000))]
+    wavs = [noise(n, seed=i) for i, n in enumerate((4000, 1777, 40, 1, 4000, 9000))]
     assert_batch_equals_alone(randomized(CONFIGS[name]), wavs)
     upstream = randomized(CONFIGS[name])
     upstream.group_seconds = {"cpu": 0.4}  # groups of few
@@ -159,7 +153,7 @@ def test_batch_equals_alone(name):
 def test_packed_front_end_of_devices(config):
     """Runs the GPU's path for unequal lengths on the CPU."""
     network = randomized(config).network
-    wavs = [noise(n, n) for n in (4000, 47, 1999, 48, 40, 2000, 51)]
+    wavs = [noise(n, seed=n) for n in (4000, 47, 1999, 48, 40, 2000, 51)]
     with torch.no_grad():
         alone = [network.front_end([wav])[0] for wav in wavs]
         for together in (wavs, wavs[::-1], wavs[:1]):
@@ -233,7 +227,7 @@ def test_chunks():
     with torch.no_grad():
         by_hand, _ = whole.network.encoder.layers[0](x, [35])
     assert error(states[1][0, 25:50], by_hand[5:30]) < 1e-5
-    wavs = [noise(n, n) for n in (40000, 9000, 17000, 30000)]
+    wavs = [noise(n, seed=n) for n in (40000, 9000, 17000, 30000)]
     assert_batch_equals_alone(chunked, wavs)
     with pytest.raises(ValueError, match="chunk_seconds 0.001"):
         randomized(config, chunk_seconds=0.001)

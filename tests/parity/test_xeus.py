@@ -4,8 +4,8 @@ import pytest
 import torch
 import yaml
 from npz_fixtures import Fixture, assert_fits, linear, norm, ones
+from tensors import error
 from torch.nn.utils.rnn import pad_sequence
-from transformer_checkpoint_files import error
 
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams.wavlm import WavLM

@@ -378,6 +378,9 @@ def use_cache(folder, monkeypatch):
     """Uses another folder for what is downloaded, as on another machine."""
     from huggingface_hub import constants
 
+    from s3prl_sb.lobes.cards.places import downloaded_card
+
+    downloaded_card.cache_clear()
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(folder / "token"))
     return folder

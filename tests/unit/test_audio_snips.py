@@ -6,17 +6,12 @@ import re
 import numpy as np
 import pytest
 import soundfile
+from corpus_errors import fails
 
 from s3prl_sb.corpora.audio_snips import SPEAKERS, prepare_audio_snips
 from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.manifest import ManifestError
 
 LINE = "PLAY ABBA\tO O artist PlayMusic"
-
-
-def fails(*parts):
-    """A ManifestError whose message has the parts in that order."""
-    return pytest.raises(ManifestError, match="(?s)" + ".*".join(map(re.escape, parts)))
 
 
 def corpus(folder, texts=(LINE,), voices=("Joey", "Aditi", "Emma"), splits=None):

@@ -3,6 +3,7 @@
 import functools
 import json
 import logging
+import multiprocessing
 import os
 import re
 import shutil
@@ -88,7 +89,7 @@ def test_damage_in_codes_and_in_scales_is_found(name, tmp_path):
     assert "k" not in FeatureCache(tmp_path, INT8) and not path.exists()
 
 
-def test_extraction_in_eight_bits(data, tmp_path):
+def test_extraction_in_eight_bits(data, tmp_path, monkeypatch):
     upstream, found = load("fbank"), {}
     for dtype in DTYPES:
         cache = extraction.extract(
@@ -99,6 +100,8 @@ def test_extraction_in_eight_bits(data, tmp_path):
         size = estimate(upstream, data, "frames", None, dtype)
         assert size <= cache.bytes() <= size + headers
     assert torch.equal(found["int8"], restore(quantize(found["float32"])))
+    forks = multiprocessing.get_context("fork")  # which import nothing again
+    monkeypatch.setattr(multiprocessing, "get_context", lambda method: forks)
     again = extraction.extract(
         upstream, data, tmp_path / "two", dtype="int8", num_processes=2
     )

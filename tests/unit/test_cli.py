@@ -282,3 +282,10 @@ def test_tracebacks_on_demand(monkeypatch):
     monkeypatch.setenv("S3PRL_SB_TRACEBACK", "1")
     with pytest.raises(ValueError, match="no upstream is called"):
         main(["upstreams", "nothing*"])
+
+
+def test_a_benchmark_without_its_data_leaves_no_folder(tmp_path, capsys):
+    data, output = tmp_path / "no.yaml", tmp_path / "bench"
+    argv = ["superb", "--upstream", "fbank", "--data", data, "--output", output]
+    fails(argv, "no.yaml' cannot be read", capsys)
+    assert not output.exists()

@@ -214,8 +214,9 @@ def test_folders_that_cannot_be_compared(runs, said, tmp_path):
     message = said(runs[0], runs[1], "--task", "SD", status=1)
     assert "no run of SD. There are: SUPERB/ASR" in message
     (tmp_path / "empty").mkdir()
-    assert "no results.json under" in said(tmp_path / "empty", runs[1], status=1)
-    assert "cannot be read" in said(tmp_path / "nowhere", runs[1], status=1)
+    for name, words in [("empty", "no results.json under"), ("none", "is no folder")]:
+        message = said(tmp_path / name, runs[1], status=1)
+        assert words in message and "Give the folder of a finished run" in message
     (runs[1] / "1/measures.json").unlink()
     message = said(*runs, status=1)
     assert "has no measures.json" in message and "s3prl-sb score" in message
@@ -247,6 +248,16 @@ def test_runs_without_predictions_are_compared_by_their_measures(runs, said):
     queries.write_text("query,document,score\n1,2,0.5\n")  # without ids
     text = said(*runs)
     assert "  d  A 30.00 %  B 0.00 %" in text and "reference" not in text
+
+
+def test_a_side_without_predictions_is_named(runs, said):
+    notes = said(*runs)
+    assert "no predictions.csv" not in notes
+    for run in runs[0].iterdir():
+        (run / "predictions.csv").unlink()
+    notes = " ".join(said(*runs).split())
+    assert "A has no predictions.csv" in notes and "B has no" not in notes
+    assert "export --predictions" in notes
 
 
 def test_folds_show_what_their_parts_predicted(said, tmp_path):

@@ -56,7 +56,9 @@ def test_classes_that_are_drawn_count_as_often(seed):
     brain.unit, brain.labels = SPEAKER, list("abcdef")
     brain.contributions = lambda: ClassificationBrain.contributions(brain)
     measures = ClassificationBrain.measures(brain)
-    assert measures.names == ["accuracy", "balanced_accuracy"]
+    assert measures.names == ["accuracy", "balanced_accuracy", "macro_f1"]
+    f1 = classification.macro_f1(predicted, true)
+    assert measures.value("macro_f1") == close(f1)
     wanted = classification.balanced_accuracy(predicted, true)
     assert measures.value("balanced_accuracy") == close(wanted)
     accuracies = [

@@ -4,12 +4,12 @@ import hashlib
 import json
 import logging
 import os
-import re
 from collections import Counter
 
 import numpy as np
 import pytest
 import soundfile
+from corpus_errors import fails
 
 from s3prl_sb.audio import headers
 from s3prl_sb.corpora.speech_commands import prepare_speech_commands, speaker_split
@@ -24,11 +24,6 @@ TEST_SET = "speech_commands_test_set_v0.01"
 def tone(path, seconds=0.05):
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, np.full(int(seconds * 16000), 0.1), 16000)
-
-
-def fails(*parts):
-    """A ManifestError whose message has the parts in that order."""
-    return pytest.raises(ManifestError, match="(?s)" + ".*".join(map(re.escape, parts)))
 
 
 def load(paths):

@@ -15,7 +15,7 @@ from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.time_map import TimeMap
 from s3prl_sb.inference.event_detector import EventDetector
 from s3prl_sb.lobes.upstreams import load
-from s3prl_sb.metrics.psds import SCENARIOS, psds
+from s3prl_sb.metrics.psds import SCENARIOS, DetectionScore, psds
 from s3prl_sb.startup.configuration import RecipeError
 
 LABELS = ["a dog", "cat"]
@@ -128,6 +128,9 @@ def test_psds_is_of_filtered_probabilities(make):
     smoothed = {name: events.smooth(each, FRAME, 0.3) for name, each in values.items()}
     ours = psds(smoothed, true, seconds, FRAME, LABELS, **SCENARIOS["psds1"])
     assert stats["psds1"] == ours.value > 0
+    measures = brain.measures()
+    assert measures.value("psds1") == pytest.approx(ours.value)
+    assert measures.items == ["a", "b", "nothing"]
 
 
 def test_events_follow_a_change_of_speed(make):
@@ -156,8 +159,34 @@ def test_files(make, tmp_path):
     assert labels["cat"]["onset_true"] == "2" and labels["cat"]["onset_found"] == "1"
     reference = (tmp_path / "ref.tsv").read_text().splitlines()
     assert reference[1] == "a.wav\t1.000\t1.300\tcat" and len(reference) == 4
+    with open(tmp_path / "psd_roc.csv", newline="") as file:
+        points = [[float(x) for x in row[1:]] for row in list(csv.reader(file))[1:]]
+    widths = np.diff([x for x, _ in points] + [100.0]) / 100  # of stairs
+    area = np.dot(widths, [y for _, y in points])
+    assert area == pytest.approx(brain.tested["psds1"], abs=1e-5) and area > 0
     names = {path.name for path in (tmp_path / "timelines").iterdir()}
     assert names == {"a.png", "b.png"} and (tmp_path / "labels.png").exists()
+
+
+def test_curves_are_written_as_they_were_measured(make, tmp_path, monkeypatch):
+    """PSDS takes minutes on a large corpus: it is not computed again for its curves."""
+    brain = make(psds=list(SCENARIOS))
+    brain.task = "HEAR/events"
+    brain.tested = collected(brain, probabilities())
+    monkeypatch.setattr(events, "psds", None)
+    brain.write_predictions()
+    with open(tmp_path / "psd_roc.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["scenario"] for row in rows] == [*SCENARIOS]
+    assert float(rows[0]["true_positives"]) == brain.curves["psds1"][0, 1] > 0
+
+
+def test_few_points_of_curves_are_kept(monkeypatch):
+    monkeypatch.setattr(events, "POINTS", 4)
+    curve = np.arange(10.0)
+    kept = events._points(DetectionScore(0.5, {}, curve, curve / 10))
+    assert kept.tolist() == [[0.0, 0.0], [3.0, 0.3], [6.0, 0.6], [9.0, 0.9]]
+    assert kept.base is None  # nothing holds the whole curve
 
 
 @pytest.mark.parametrize(

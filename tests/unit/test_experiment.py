@@ -97,6 +97,17 @@ def test_constructors_check_their_arguments(recipe):
         load_recipe(recipe, "upstream_model: {n_mels: 3}")
 
 
+def test_texts_in_brackets_stay_texts(recipe, tmp_path):
+    """Also those with signs that YAML 1.1 takes for marks there."""
+    text = "{a: https://a.org/b.pt, b:c: [s3://d/e, 1:20, d?e, 2020-01-01 10:00:00]}"
+    recipe.write_text(f"{YAML}sources: {text}\n")
+    sources = load_recipe(recipe)["sources"]
+    assert sources["a"] == "https://a.org/b.pt"
+    assert sources["b:c"][:3] == ["s3://d/e", "1:20", "d?e"]
+    found = load_recipe(recipe, "sources: {a: 'hf://f/g@v1/h.pt'}")["sources"]
+    assert found["a"] == "hf://f/g@v1/h.pt"
+
+
 def test_absent(tmp_path):
     with pytest.raises(FileError, match="absent.yaml' cannot be read: No such file"):
         load_recipe(tmp_path / "absent.yaml")

@@ -8,8 +8,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 import types
@@ -19,6 +17,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from started_processes import Fork
 
 from s3prl_sb.lobes.checkpoints import fetch as module
 from s3prl_sb.lobes.checkpoints import huggingface_folder
@@ -310,23 +309,16 @@ def test_kill_9(moment, server):
         return None
 
     server.pause = pause
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     small = "from s3prl_sb.storage import remote_files; remote_files.CHUNK = 10_000"
     code = DOWNLOAD.replace("import sys", f"import sys\n{small}", 1)
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, url],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-    )
+    process = Fork(code, url)
     assert arrived.wait(60)
     part = module._target(url).with_suffix(".pt.part")
     for _ in range(100):
         if part.exists() and part.stat().st_size:
             break
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait(10) == -signal.SIGKILL
+    assert process.kill() == -signal.SIGKILL
     size = part.stat().st_size
     assert 0 < size < len(DATA) and not module._target(url).exists()
     server.pause = lambda: None
@@ -451,16 +443,10 @@ def test_cache_that_cannot_be_written(server, tmp_path, monkeypatch):
 
 
 def test_several_processes_download_once(server):
-    command = [sys.executable, "-c", DOWNLOAD, f"{server.url}/plain/model.pt"]
-    running = [
-        subprocess.Popen(
-            command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        for _ in range(2)
-    ]
-    printed = {process.communicate(timeout=60)[0].strip() for process in running}
-    assert [process.returncode for process in running] == [0, 0]
-    assert len(printed) == 1 and Path(printed.pop()).read_bytes() == DATA
+    running = [Fork(DOWNLOAD, f"{server.url}/plain/model.pt") for _ in range(2)]
+    (printed, status), other = [process.read() for process in running]
+    assert status == 0 and other == (printed, 0)
+    assert Path(printed.strip()).read_bytes() == DATA
     assert len(server.requests) == 1
 
 

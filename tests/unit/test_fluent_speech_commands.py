@@ -2,11 +2,11 @@
 
 import csv
 import json
-import re
 
 import numpy as np
 import pytest
 import soundfile
+from corpus_errors import fails
 
 from s3prl_sb.audio import headers
 from s3prl_sb.corpora.fluent_speech_commands import (
@@ -18,7 +18,6 @@ from s3prl_sb.corpora.fluent_speech_commands import (
 from s3prl_sb.corpora.toys.fluent_speech_commands import INTENTS
 from s3prl_sb.corpora.toys.fluent_speech_commands import fluent_speech_commands as toy
 from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.manifest import ManifestError
 
 COLUMNS = ["", "path", "speakerId", "transcription", *SLOTS]
 ROWS = [
@@ -31,11 +30,6 @@ ROWS = [
 def tone(path, seconds=0.05):
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, np.full(int(seconds * 16000), 0.1), 16000)
-
-
-def fails(*parts):
-    """A ManifestError whose message has the parts in that order."""
-    return pytest.raises(ManifestError, match="(?s)" + ".*".join(map(re.escape, parts)))
 
 
 def write(path, columns, rows):

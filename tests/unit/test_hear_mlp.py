@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from s3prl_sb.lobes.heads.contract import HeadError
-from s3prl_sb.lobes.heads.hear_mlp import FrameMLP, MaskedBatchNorm, PooledMLP
+from s3prl_sb.lobes.heads.hear_mlp import FrameMLP, PooledMLP
+from s3prl_sb.lobes.networks.masked_batch_norm import MaskedBatchNorm
 
 
 def test_masked_batch_norm_is_that_of_torch():

@@ -10,6 +10,7 @@ import torch
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.lobes.cards.families import of_checkpoint
+from s3prl_sb.lobes.checkpoints import huggingface_folder
 from s3prl_sb.lobes.checkpoints.huggingface_architecture import needed_files
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.networks.huggingface_layouts import TYPES, WHOLE
@@ -123,6 +124,14 @@ def test_unknown_types(tmp_path, monkeypatch):
         CheckpointError, match="glmasr_encoder.*since version 5.0; here is 4"
     ):
         HuggingFace(config={"model_type": "glmasr_encoder"})
+
+
+def test_where_a_network_was_loaded_from_is_left_out(tmp_path):
+    """It is a folder of its author."""
+    config = {"model_type": "sew", "_name_or_path": "/home/anna/geheim"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    read = huggingface_folder.entries(tmp_path)
+    assert read["model_type"] == "sew" and "geheim" not in json.dumps(read)
 
 
 def test_only_the_files_of_the_encoder_are_downloaded(tmp_path, monkeypatch):

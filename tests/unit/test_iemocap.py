@@ -7,19 +7,14 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from corpus_errors import fails
 
 from s3prl_sb.audio import headers
 from s3prl_sb.corpora.iemocap import DIALOGS, order, prepare_iemocap, split
 from s3prl_sb.corpora.toys.iemocap import iemocap as toy
 from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.manifest import ManifestError
 
 SPLITS = ("train", "valid", "test")
-
-
-def fails(*parts):
-    """A ManifestError whose message has the parts in that order."""
-    return pytest.raises(ManifestError, match="(?s)" + ".*".join(map(re.escape, parts)))
 
 
 def dialog(folder, name, turns):

@@ -2,17 +2,16 @@
 
 import json
 import logging
-import re
 
 import numpy as np
 import pytest
 import soundfile
+from corpus_errors import fails
 
 from s3prl_sb.corpora.ami import prepare_ami_sd
 from s3prl_sb.corpora.kaldi import read_kaldi
 from s3prl_sb.corpora.segment_tables import prepare_segment_tables
 from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.packing import pack
 
 FILES = {
@@ -42,11 +41,6 @@ def kaldi(folder, **changes):
         if text is not None:
             (folder / name).write_text(text)
     return folder
-
-
-def fails(*parts):
-    """A ManifestError whose message has the parts in that order."""
-    return pytest.raises(ManifestError, match="(?s)" + ".*".join(map(re.escape, parts)))
 
 
 # Kaldi folders

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from s3prl_sb import cli, resources
-from s3prl_sb.brains import layer_plot, layer_results, parts
+from s3prl_sb.brains import layer_intervals, layer_plot, layer_results, parts
 from s3prl_sb.brains.layer_probes import LayerProbes, Probe
 from s3prl_sb.brains.settings import SettingsError
 from s3prl_sb.commands import completion, layers, run
 from s3prl_sb.lobes.featurizer import Featurizer
+from s3prl_sb.metrics.measures import Measures, intervals_of
 from s3prl_sb.schema.declarations import KeysError
 from s3prl_sb.startup import layer_weights, readiness
 from s3prl_sb.startup.configuration import RecipeError
@@ -148,6 +149,42 @@ def test_the_table_and_the_files(tmp_path, caplog):
     assert "2             75.00 %" in caplog.text
 
 
+def test_intervals_in_the_table_and_in_the_figure(tmp_path, caplog, monkeypatch):
+    caplog.set_level("INFO")
+    drawn = []
+    finish = layer_plot.plots.finish
+    monkeypatch.setattr(
+        layer_plot.plots,
+        "finish",
+        lambda axes, *o: drawn.append(axes) or finish(axes, *o),
+    )
+    content, limits = found(), ([0.35, 0.45], [0.7, 0.8])
+    content["layers"][0]["intervals"] = {"metrics": {"accuracy": limits[0]}}
+    content["weighted_sum"]["intervals"] = {"metrics": {"accuracy": limits[1]}}
+    layer_results.publish(tmp_path, content)
+    lines = (tmp_path / "layers.csv").read_text().splitlines()
+    assert lines[0].endswith("best step,lr,weight,low accuracy,high accuracy")
+    assert lines[1].endswith(",0.35,0.45") and lines[2].endswith(",,")
+    assert lines[4].endswith(",0.7,0.8")
+    assert re.search(r"35.00 % +45.00 %", caplog.text)
+    (whiskers,) = drawn[0].collections
+    assert whiskers.get_segments()[0].T.tolist() == [[0, 0], pytest.approx([35, 45])]
+    assert len(drawn[0].patches) == 1  # of the weighted sum
+
+
+def test_a_probe_has_the_intervals_of_its_measures(tmp_path):
+    accuracy = {"kind": "mean", "values": [1, 0, 1, 1]}
+    measures = Measures.build("utterance", "abcd", {"accuracy": accuracy})
+    brain = types.SimpleNamespace(measures=lambda: measures)
+    tested = brain, {"accuracy": 0.75}, tmp_path
+    for layer in (3, None):
+        intervals = layer_intervals.of_probe(*tested, layer)
+        assert intervals == intervals_of(measures)
+        assert layer_intervals.limits_of({"intervals": intervals}, "accuracy")
+    assert Measures.read(tmp_path / "layers/layer_3").value("accuracy") == 0.75
+    assert Measures.read(tmp_path / "layers/weighted_sum").items == list("abcd")
+
+
 def test_the_figure_without_weights_and_validation(tmp_path):
     rows = [row(0, 0.5, valid={"step": 4.0})]
     alone = found(layers=rows, weighted_sum=None, weights=None)
@@ -211,10 +248,17 @@ def test_folds_are_averaged(tmp_path):
     for fold, score in ((1, 0.5), (2, 0.75)):
         content = found(test=test)
         content["layers"][0] = row(0, score, lr=fold)
-        (tmp_path / f"fold{fold}").mkdir()
+        (tmp_path / f"fold{fold}/layers/layer_0").mkdir(parents=True)
+        accuracy = {"kind": "mean", "values": [1, 0, 1, fold - 1]}
+        measures = Measures.build("utterance", "abcd", {"accuracy": accuracy})
+        measures.write(tmp_path / f"fold{fold}/layers/layer_0")
         (tmp_path / f"fold{fold}/layers.json").write_text(json.dumps(content))
     merged = parts.layer_summary(tmp_path, parts.folds_of((1, 2)))
     first, _, diverged = merged["layers"]
+    assert first["intervals"]["units"] == 8 and diverged["intervals"] is None
+    low, high = layer_intervals.limits_of(first, "accuracy")
+    assert 0.2 < low < 0.625 < high < 0.95
+    assert merged["weighted_sum"]["intervals"] is None
     assert first["valid"]["accuracy"] == 0.625 and first["lr"] is None
     assert first["valid"]["accuracy_std"] == pytest.approx(0.176777, abs=1e-6)
     assert diverged["test"] is None and merged["test"]["utterances"] == 6

@@ -1,12 +1,12 @@
 """Words to phones: what counts, and errors that name the line."""
 
 import logging
-import re
 import time
 
 import numpy as np
 import pytest
 import soundfile
+from corpus_errors import fails
 
 from s3prl_sb.corpora.lexicon import (
     PHONES,
@@ -15,12 +15,6 @@ from s3prl_sb.corpora.lexicon import (
     read_lexicon,
 )
 from s3prl_sb.dataio import manifest, tokenizers
-from s3prl_sb.dataio.manifest import ManifestError
-
-
-def fails(*parts):
-    """A ManifestError whose message has the parts in that order."""
-    return pytest.raises(ManifestError, match="(?s)" + ".*".join(map(re.escape, parts)))
 
 
 def write(path, *lines):

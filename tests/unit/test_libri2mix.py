@@ -1,25 +1,19 @@
 """Libri2Mix for diarization: its two forms, and the toy."""
 
 import logging
-import re
 
 import numpy as np
 import pytest
 import soundfile
+from corpus_errors import fails
 
 from s3prl_sb.corpora.kaldi import read_kaldi
 from s3prl_sb.corpora.libri2mix import loud_spans, prepare_libri2mix_sd
 from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.rttm import read_rttm
 
 SUBSETS = {"train": "train-100", "valid": "dev", "test": "test"}
 COLUMNS = "mixture_ID,mixture_path,source_1_path,source_2_path,length\n"
-
-
-def fails(*parts):
-    """A ManifestError whose message has the parts in that order."""
-    return pytest.raises(ManifestError, match="(?s)" + ".*".join(map(re.escape, parts)))
 
 
 def sound(path, *spans, seconds=3.0):

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 import soundfile
+from corpus_errors import fails
 
 from s3prl_sb.corpora.librilight import SETS, librilight_folders
 from s3prl_sb.corpora.librispeech import (
@@ -15,15 +16,9 @@ from s3prl_sb.corpora.librispeech import (
     read_transcriptions,
 )
 from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.manifest import ManifestError
 
 PARTS = {"train-clean-100": "19", "dev-clean": "84", "test-clean": "61"}
 TEXTS = ("A BEE", "SEE A BEE")
-
-
-def fails(*parts):
-    """A ManifestError whose message has the parts in that order."""
-    return pytest.raises(ManifestError, match="(?s)" + ".*".join(map(re.escape, parts)))
 
 
 def chapter(folder, speaker, number="198", texts=TEXTS, seconds=0.1):

@@ -2,13 +2,13 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import soundfile
+from corpus_errors import fails
 
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
@@ -33,11 +33,6 @@ def records(folder, count=3):
         }
         for n in range(count)
     }
-
-
-def fails(*parts):
-    """A ManifestError whose message has the parts in that order."""
-    return pytest.raises(ManifestError, match="(?s)" + ".*".join(map(re.escape, parts)))
 
 
 # ---- writing and reading ------------------------------------------------------------

@@ -17,14 +17,19 @@ from s3prl_sb.metrics import (
     bootstrap,
     classification,
     correlation,
+    measure_tables,
     multi_label,
     retrieval,
     verification,
+    weighted_labels,
     weighted_sums,
 )
 from s3prl_sb.metrics.measures import Measures, combined, intervals_of
+from s3prl_sb.metrics.psds import psds
+from s3prl_sb.metrics.psds_counts import counts_of
 from s3prl_sb.metrics.resampled import KINDS
 from s3prl_sb.metrics.same_items import OtherTestSet
+from s3prl_sb.metrics.weighted_labels import places
 from s3prl_sb.storage.files import FileError, write_json
 
 ITEMS, DRAWS, SEED = 24, 60, 5
@@ -54,6 +59,71 @@ def by_group(above, below, groups):
         return np.mean(values)
 
     return metric
+
+
+def f1_of_parts(predictions, targets):
+    """Returns the macro F1 of classes that a draw may hold in part, linear in the false
+    alarms of each."""
+
+    def alarms_of(each, rows):
+        return ((predictions == each) & (targets != each))[rows].sum()
+
+    def metric(rows):
+        found, true, scores, weights = predictions[rows], targets[rows], [], []
+        for each in range(10):
+            own, count = true == each, (targets == each).sum()
+            alarms, usual = alarms_of(each, rows), alarms_of(each, slice(None))
+            if own.any():
+                weights.append(own.sum() / count)
+                hits = (own & (found == each)).sum() / weights[-1]
+                below = hits + count + usual
+                scores.append(2 * hits / below * (1 - (alarms - usual) / below))
+            elif not count and usual:
+                scores, weights = [*scores, 0.0], [*weights, alarms / usual]
+        return np.average(scores, weights=weights)
+
+    return metric
+
+
+def detected(count, seconds=12.0, seed=3):
+    """Returns arguments of psds: recordings of three sounds, which confuse them."""
+    draw = np.random.default_rng(seed)
+    labels, step = ["cat", "dog", "rain"], 0.5
+    scores, events = {}, {}
+    for name in names(count):
+        starts = draw.uniform(0, seconds - 1, draw.integers(0, 4))
+        events[name] = [
+            (str(draw.choice(labels)), float(a), float(min(a + d, seconds)))
+            for a, d in zip(starts, draw.exponential(2.0, len(starts)) + 0.3)
+        ]
+        times = np.arange(0, seconds, step)
+        scores[name] = draw.normal(size=(len(times), 3))
+        for label, start, stop in events[name]:
+            inside = (times >= start) & (times < stop)
+            scores[name][inside, labels.index(label)] += 2
+            scores[name][inside, 0] += 1
+    return scores, events, dict.fromkeys(events, seconds), step, labels
+
+
+def psds_of(arguments, **scenario):
+    """Returns the PSDS of rows: that of recordings, of which some are there twice."""
+    scores, events, durations, step, labels = arguments
+    every = list(scores)
+
+    def metric(rows):
+        sides = (scores, events, durations)
+        drawn = [
+            {f"{n} {every[row]}": side[every[row]] for n, row in enumerate(rows)}
+            for side in sides
+        ]
+        return psds(*drawn, step, labels, **scenario).value
+
+    return metric
+
+
+#: Costs of cross-triggers and of differences, and false positives of a short test.
+SCENARIO = {"dtc": 0.3, "gtc": 0.3, "cttc": 0.3, "alpha_ct": 0.5, "alpha_st": 0.5}
+SCENARIO["e_max"] = 3000.0
 
 
 def sacre(matches, ngrams, predicted, reference):
@@ -144,6 +214,7 @@ def cases():
             by_group(errors, words + 1, groups),
         ),
         "macro_f1": (half, of(classification.macro_f1, classes, groups)),
+        "drawn_macro_f1": (half, f1_of_parts(classes, groups)),
         "pearson": ({"x": x, "y": y}, of(correlation.pearson, x, y)),
         "spearman": ({"x": x, "y": y}, of(correlation.spearman, x, y)),
         "group_mse": (
@@ -160,6 +231,14 @@ def cases():
             both_needed(cost, targets),
         ),
         "mtwv": ({"values": curves.T}, of(value, *tables)),
+        "detection_value": (
+            {**retrieval.detection_counts(*tables, 2.0), "parameters": {"beta": 2.0}},
+            of(value, *tables),
+        ),
+        "detection_score": (
+            counts_of(*detected(ITEMS), **SCENARIO, points=10**5),
+            psds_of(detected(ITEMS), **SCENARIO),
+        ),
         "average_precision": (
             multi,
             of(multi_label.mean_average_precision, confidences, labels),
@@ -289,6 +368,53 @@ def test_a_speaker_that_is_drawn_twice_is_two_speakers():
     assert mine[1:] == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_speakers_that_are_drawn_and_predicted(seed):
+    """One that is drawn twice is two classes with items and false alarms of their own,
+    and one that is not drawn is no class; scores are linear in the false alarms."""
+    draw = np.random.default_rng(seed)
+    true = np.repeat(np.arange(7), draw.integers(1, 7, 7))
+    found = np.where(draw.random(len(true)) < 0.6, true, draw.integers(0, 9, len(true)))
+    arrays = {"predictions": found, "targets": true}
+    metrics = {"m": {"kind": "drawn_macro_f1", **arrays}}
+    units = [f"s{number}" for number in true]
+    measures = Measures.build("speaker", names(len(true)), metrics, units=units)
+
+    def metric(drawn):
+        scores = []
+        for speaker in drawn:
+            own = found[true == speaker]
+            others = [found[true == other] for other in drawn if other != speaker]
+            hits = (own == speaker).sum()
+            alarms = sum((each == speaker).sum() for each in others)
+            usual = (found[true != speaker] == speaker).sum()
+            below = len(own) + hits + usual
+            scores.append(2 * hits / below * (1 - (alarms - usual) / below))
+        taken = np.concatenate([found[true == each] for each in drawn])
+        nobody = [(taken == n).sum() / max((found == n).sum(), 1) for n in (7, 8)]
+        return sum(scores) / (len(drawn) + sum(nobody))
+
+    expected, _ = scipy_interval(metric, 7, lambda drawn: drawn)
+    mine = measures.interval("m", resamples=DRAWS, seed=SEED)
+    value = of(classification.macro_f1, found, true)(np.arange(len(true)))
+    assert mine == pytest.approx((value, *expected), rel=1e-9)
+    assert mine.low < mine.value < mine.high
+
+
+def test_the_macro_f1_of_many_speakers_is_amid_its_draws():
+    """A speaker has few false alarms, and a score that is convex in their number."""
+    draw = np.random.default_rng(0)
+    true = np.repeat(np.arange(1500), 4)
+    others = draw.integers(0, 1500, len(true))
+    found = np.where(draw.random(len(true)) < 0.8, true, others)
+    arrays = {"predictions": found, "targets": true}
+    metrics = {"m": {"kind": "drawn_macro_f1", **arrays}}
+    units = [f"s{number}" for number in true]
+    measures = Measures.build("speaker", names(len(true)), metrics, units=units)
+    value, low, high = measures.interval("m", resamples=200)
+    assert 0.3 < (value - low) / (high - low) < 0.7
+
+
 def wer(errors, words, **options):
     fraction = {"kind": "ratio", "numerators": errors, "denominators": words}
     return Measures.build("utterance", names(len(errors)), {"wer": fraction}, **options)
@@ -386,6 +512,33 @@ def test_parts_in_groups_weigh_as_their_groups(tmp_path):
     assert Measures.read(tmp_path).interval("wer") == measures.interval("wer")
 
 
+def test_items_of_some_parts_are_the_whole_test():
+    """The shares of the parts that are left have the sum 1, as before."""
+    options = {
+        "strata": ["a", "a", "b", "c"],
+        "shares": {"a": 0.5, "b": 0.25, "c": 0.25},
+    }
+    measures = wer([2, 2, 1, 0], [4, 4, 4, 4], **options)
+    assert measures.value("wer") == 0.5 * 0.5 + 0.25 * 0.25
+    some = measures.only(["i0", "i1", "i2"])
+    assert some.value("wer") == pytest.approx((0.5 * 0.5 + 0.25 * 0.25) / 0.75)
+    assert measures.only(["i3", "i2", "i1", "i0"]).shares == measures.shares
+    assert wer([1, 1], [4, 4]).only(["i1"]).value("wer") == 0.25
+
+
+def test_arrays_of_several_metrics_are_one_in_parts_and_in_other_orders(
+    cases, tmp_path
+):
+    for part in "ab":
+        measures = Measures.build("utterance", names(ITEMS), of_labels(cases))
+        measures.write(tmp_path / part)
+    results = [{"fold": part, "folder": part} for part in "ab"]
+    write_json(tmp_path / "results.json", {"folds": results})
+    for each in (Measures.read(tmp_path), measures.only(measures.items[::-1])):
+        arrays = [each.entry(name).arrays["scores"] for name in each.names]
+        assert len(arrays) == 3 and all(array is arrays[0] for array in arrays)
+
+
 def test_a_file_holds_every_kind(cases, tmp_path):
     metrics = {kind: {"kind": kind, **arrays} for kind, (arrays, _) in cases.items()}
     metrics["mean"] = {"kind": "mean_of", "terms": ["eer", "ratio"], "complement": []}
@@ -416,8 +569,20 @@ def test_a_file_holds_every_kind(cases, tmp_path):
     assert first.read_bytes() == second.read_bytes()
 
 
+def packed(content, kind="u1"):
+    """Returns metrics with a packed table of shape [2, 2]."""
+    table = {"shape": [2, 2], "type": kind, "packed": content}
+    return {"m": {"kind": "auc", "scores": table, "targets": [[1, 0], [0, 1]]}}
+
+
+def sparse(**damage):
+    """Returns metrics with a table of shape [2, 2] that has one number."""
+    table = {"shape": [2, 2], "rows": [0], "columns": [1], "values": [3]} | damage
+    return {"m": {"kind": "auc", "scores": table, "targets": [[1, 0], [0, 1]]}}
+
+
 DAMAGES = {
-    "version 2": {"version": 2},
+    "version 3, not 2": {"version": 3},
     "no 'items'|it has no 'items'": {"items": ...},
     "one or more": {"items": []},
     "'a' is there twice": {"items": ["a", "a"]},
@@ -449,6 +614,15 @@ DAMAGES = {
             }
         }
     },
+    "numbers outside its shape": {"metrics": sparse(rows=[2])},
+    "with numbers outside its shape": {"metrics": sparse(columns=[-1])},
+    "a table with numbers outside": {"metrics": sparse(rows=[0.5])},
+    "a table with numbers outside its": {"metrics": sparse(values=[1, 2])},
+    "table is damaged": {"metrics": packed("A")},
+    "has not 4 bytes, as its": {"metrics": packed("eJxjZGJmAQA=")},  # no end
+    "has not 4 bytes": {"metrics": packed("eJxjZGAAAAAGAAI=")},  # of three
+    "has not 4 bytes, as": {"metrics": packed("eJxjZAABAAAMAAI=")},
+    "of type 'f8', not u1": {"metrics": packed("", "f8")},
     "'m': ": {"metrics": {"m": {"kind": "bleu", **dict.fromkeys(
         ("matches", "ngrams", "predicted", "reference"), [1, 2])}}},
     "'m': its arrays do not fit": {"metrics": {"m": {"kind": "ratio", **dict.fromkeys(
@@ -469,6 +643,51 @@ def test_a_damaged_file_is_named(tmp_path, message):
         Measures.read(tmp_path)
     assert "measures.json' is not the measures of a run" in str(raised.value)
     assert len(str(raised.value)) < 500
+
+
+def test_files_of_the_first_version_are_read(tmp_path):
+    """They had the same arrays, and no packed tables."""
+    wer([1, 2], [3, 4]).write(tmp_path)
+    values = json.loads((tmp_path / "measures.json").read_text())
+    write_json(tmp_path / "measures.json", values | {"version": 1})
+    assert Measures.read(tmp_path).value("wer") == pytest.approx(3 / 7)
+
+
+@pytest.mark.parametrize(
+    "edge, kind",
+    [
+        (255, "u1"),
+        (256, "u2"),
+        (65536, "u4"),
+        (-128, "i1"),
+        (-129, "i2"),
+        (-40000, "i4"),
+    ],
+)
+def test_large_tables_of_whole_numbers_are_packed(tmp_path, edge, kind, monkeypatch):
+    monkeypatch.setattr(measure_tables, "MANY", 70)
+    scores = np.random.default_rng(0).integers(0, 100, (ITEMS, 3))
+    scores[0, 0] = edge
+    auc = {"kind": "auc", "scores": scores, "targets": scores % 2}
+    measures = Measures.build("utterance", names(ITEMS), {"auc": auc})
+    measures.write(tmp_path)
+    table = json.loads((tmp_path / "measures.json").read_text())["metrics"]["auc"]
+    assert table["scores"].keys() == {"shape", "type", "packed"}
+    assert table["scores"]["type"] == kind
+    again = Measures.read(tmp_path).entry("auc").arrays
+    assert (again["scores"] == scores).all() and (again["targets"] == scores % 2).all()
+
+
+def test_large_tables_of_other_numbers_are_lists(tmp_path, monkeypatch):
+    monkeypatch.setattr(measure_tables, "MANY", 4)
+    values = np.full((2, 2), 0.5)
+    values[1] = np.nan
+    for number in (0.5, -3, 2**40):
+        values[0, 0] = number
+        mtwv = {"m": {"kind": "mtwv", "values": values}}
+        Measures.build("query", ["a", "b"], mtwv).write(tmp_path)
+        again = Measures.read(tmp_path).entry("m").arrays["values"]
+        assert np.array_equal(again, values, equal_nan=True)
 
 
 def test_counts_of_older_scenes_are_no_measures(tmp_path):
@@ -493,6 +712,10 @@ def test_intervals_for_the_results():
         "metrics": {"wer": [low, high]},
     }
     assert intervals_of(wer([1, 2], [4, 4], units=["s", "s"]))["metrics"] == {}
+    alone = wer([1, 2, 0], [4, 4, 4], strata=["a", "b", "c"])
+    assert intervals_of(alone) == found | {
+        **{"resamples": 2000, "units": 3, "metrics": {}},
+    }
     assert intervals_of(wer([0, 0], [0, 0]))["metrics"] == {}
 
 
@@ -510,22 +733,26 @@ def test_no_values_are_an_exception(kind):
     draw = np.random.default_rng(7)
     pool = np.array([np.nan, 0, 0, 1, 1, 2, -3, 0.1, 1e-200, 1e6])
     wide = kind in ("macro_ratio", "mtwv", "average_precision", "auc", "d_prime")
+    tables = "matches ngrams hits alarms found wrong events seconds"
+    sizes = "denominators events seconds durations matches ngrams predicted"
+    sizes += " reference alarms targets others"
     for trial in range(40):
         items, arrays = int(draw.integers(1, 6)), {}
         for name in KINDS[kind].arrays:
-            is_table = wide or name in ("matches", "ngrams")
-            array = draw.choice(pool, (items, 4) if is_table else items)
-            if name in ("denominators", "matches", "ngrams", "predicted", "reference"):
+            is_table = wide or name in tables.split()
+            columns = 2 if name in ("events", "seconds") else 4
+            array = draw.choice(pool, (items, columns) if is_table else items)
+            if name in sizes.split():
                 array = np.abs(array)
             arrays[name] = array if KINDS[kind].gaps else np.nan_to_num(array)
         units = draw.choice(["a", "b"], items).tolist() if trial % 2 else None
-        metrics = {"m": {"kind": kind, **arrays}}
+        more = {"parameters": {"beta": 2}} if kind == "detection_value" else {}
+        metrics = {"m": {"kind": kind, **arrays, **more}}
         measures = Measures.build("utterance", names(items), metrics, units=units)
         value, low, high = measures.interval("m", resamples=20)
         assert not low > high and not np.isinf([value, low, high]).any()
         if measures_units(measures) == 1:
-            same = [value, value] if not np.isnan(value) else [np.nan] * 2
-            assert [low, high] == pytest.approx(same, nan_ok=True)
+            assert np.isnan([low, high]).all()
 
 
 def measures_units(measures):
@@ -539,6 +766,53 @@ def test_draws_do_not_depend_on_the_memory(cases, monkeypatch):
     whole = measures.interval("eer", resamples=50)
     monkeypatch.setattr(bootstrap, "DRAWN", 100)
     assert measures.interval("eer", resamples=50) == whole
+
+
+@pytest.mark.parametrize("together", [1, 4, 1 << 14])
+def test_labels_do_not_depend_on_how_many_are_summed_together(
+    cases, monkeypatch, together
+):
+    whole = Measures.build("utterance", names(ITEMS), of_labels(cases))
+    monkeypatch.setattr(weighted_labels, "TOGETHER", together)
+    parts = Measures.build("utterance", names(ITEMS), of_labels(cases))
+    for name in parts.names:
+        assert parts.interval(name) == whole.interval(name)
+
+
+def of_labels(cases):
+    """Returns all metrics of labels; one label is of every item, one of none."""
+    arrays, _ = cases["auc"]
+    scores, targets = arrays["scores"], arrays["targets"].copy()
+    targets[:, 0], targets[:, 1] = False, True
+    return {"auc": {"kind": "auc", "scores": scores, "targets": targets}} | {
+        name: {"kind": name, "of": "auc"} for name in ("average_precision", "d_prime")
+    }
+
+
+def test_metrics_of_the_same_labels_sort_them_once(cases, monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        weighted_labels, "places", lambda *sides: made.append(1) or places(*sides)
+    )
+    measures = Measures.build("utterance", names(ITEMS), of_labels(cases))
+    assert len(made) == 1
+    folds = [f"f{number % 2}" for number in range(ITEMS)]
+    parts = Measures.build("utterance", names(ITEMS), of_labels(cases), strata=folds)
+    del made[:]
+    assert len(intervals_of(measures, resamples=9)["metrics"]) == 3 and len(made) == 1
+    assert len(intervals_of(parts, resamples=9)["metrics"]) == 3 and len(made) == 3
+
+
+def test_places_order_as_scores(cases):
+    """Others are not distinguished between two targets."""
+    arrays, _ = cases["auc"]
+    scores, targets = arrays["scores"], arrays["targets"]
+    ranks = places(scores, targets)
+    assert ranks.max() <= 2 * targets.sum(0).max() and ranks.min() == 0
+    for column, rank, is_target in zip(scores.T, ranks.T, targets.T):
+        one, other = np.meshgrid(column[is_target], column)
+        first, second = np.meshgrid(rank[is_target], rank)
+        assert (np.sign(one - other) == np.sign(first - second)).all()
 
 
 def test_memory_is_bounded_with_many_columns_too(monkeypatch):

@@ -1,17 +1,15 @@
 """Mixing scenes: exact sums and times, reproducible bytes, disjoint sources."""
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from started_processes import Fork
 
 from s3prl_sb import cli
 from s3prl_sb.corpora import toys
@@ -280,13 +278,11 @@ def test_killed_and_continued_in_two_processes(tmp_path):
     pytest.importorskip("espeakng_loader")
     options = "--voices 3 --words 3 --seconds 2 2 --events 1 1 --train 8 --valid 1"
     command = ["mix", str(tmp_path / "killed"), *options.split(), "--test", "1"]
-    run = [sys.executable, "-m", "s3prl_sb.cli", *command]
-    process = subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    truth = tmp_path / "killed" / "truth"
-    while process.poll() is None and not list(truth.glob("*/*.json")):
+    process = Fork(f"from s3prl_sb import cli; cli.main({command})")
+    truth, deadline = tmp_path / "killed" / "truth", time.monotonic() + 60
+    while not list(truth.glob("*/*.json")) and time.monotonic() < deadline:
         time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    assert process.kill() == -signal.SIGKILL
     assert cli.main([*command, "--processes", "2"]) == 0
     assert cli.main(["mix", str(tmp_path / "whole"), *command[2:]]) == 0
     assert contents(tmp_path / "killed", "*.*") == contents(tmp_path / "whole", "*.*")

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tensors import noise
 
 from s3prl_sb.lobes.upstreams.atst import Atst, AtstClip
 from s3prl_sb.lobes.upstreams.ced import Ced
@@ -10,11 +11,6 @@ from s3prl_sb.lobes.upstreams.eat import Eat
 from s3prl_sb.lobes.upstreams.m2d import M2d
 
 TINY = {"hidden_size": 32, "ffn_size": 48, "num_layers": 2, "num_heads": 4}
-
-
-def noise(samples, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return 0.1 * torch.randn(samples, generator=generator)
 
 
 def states(upstream, wav):

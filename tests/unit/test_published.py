@@ -15,7 +15,7 @@ from s3prl_sb.foreign.trust import TrustError
 from s3prl_sb.inference import Classifier, ExportError, export, load
 from s3prl_sb.inference.published import folder_of
 from s3prl_sb.storage import checksums
-from s3prl_sb.storage.hub import HubError, repository
+from s3prl_sb.storage.repositories import HubError, repository
 
 OWN = """
 import os, pathlib
@@ -117,8 +117,24 @@ def test_a_folder_comes_first(exported, hub, tmp_path, monkeypatch):  # noqa: F8
     shutil.copytree(exported, "anna/ks")
     load("anna/ks")
     # The folder of a name that is there is no owner: nobody is asked.
-    with pytest.raises(ExportError, match="'anna/kss' is neither a run"):
+    words = "no folder 'anna/kss'.* on the hub is anna/kss@main"
+    with pytest.raises(ExportError, match=words):
         load("anna/kss")
+    assert not hub.requests
+
+
+@pytest.mark.parametrize("name", ["results/KS/a", "/results/a", "a"])
+def test_a_folder_that_is_not_there(name, hub, wav, tmp_path, monkeypatch, capsys):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    for command in (
+        ["predict", name, wav],
+        ["score", name, "--test_csv", wav],
+        ["export", name, "exported"],
+        ["compare", name, name],
+        ["push", name, "anna/ks"],
+    ):
+        assert main(command) == 1, command
+        assert f"There is no folder '{name}'. Give" in capsys.readouterr().err, command
     assert not hub.requests
 
 

@@ -24,7 +24,7 @@ from s3prl_sb.sharing.private import PrivateError
 from s3prl_sb.sharing.pushing import PushError
 from s3prl_sb.storage import checksums
 from s3prl_sb.storage.files import make_folder
-from s3prl_sb.storage.hub import HubError
+from s3prl_sb.storage.repositories import HubError
 
 
 @pytest.fixture
@@ -146,6 +146,20 @@ def test_a_dry_run_sends_nothing(exported, hub, capsys, monkeypatch):  # noqa: F
     assert not hub.requests and not hub.repos
 
 
+def test_predictions_are_exported_if_asked_for_and_never_sent(run, hub, tmp_path):  # noqa: F811
+    with pytest.raises(UserError, match="has no predictions.csv to export"):
+        export(run, tmp_path / "a", predictions=True)
+    assert not (tmp_path / "a").exists()
+    (run / "predictions.csv").write_text("id,label,prediction\nx,yes,no\n")
+    assert "predictions.csv" not in files_of(export(run, tmp_path / "a"))
+    arguments = ["export", str(run), str(tmp_path / "b"), "--predictions"]
+    assert main(arguments) == 0
+    assert "predictions.csv" in checksums.verify(tmp_path / "b")
+    push(tmp_path / "b", "anna/ks")
+    assert "predictions.csv" not in hub.repos["anna/ks"].files("main")
+    assert load("anna/ks")
+
+
 # ------------------------------------------------------------------ private facts
 def test_a_hostile_home(hub, tmp_path, monkeypatch):  # noqa: F811
     """Neither folders nor names of users nor keys of this machine arrive."""
@@ -242,9 +256,8 @@ def test_damaged(exported, hub):  # noqa: F811
         push(exported / "nowhere", "anna/ks")
     with pytest.raises(UserError, match="neither a run .* nor an export"):
         push(make_folder(exported.parent / "empty"), "anna/ks")
-    for name in ("card.yaml", "results.json"):
-        (exported.parent / "empty" / name).write_text("{}")
-    with pytest.raises(PushError, match="holds a pre-trained upstream"):
+    (exported.parent / "empty/card.yaml").write_text("{}")
+    with pytest.raises(UserError, match="card.yaml' holds no cards"):
         push(exported.parent / "empty", "anna/ks")
     with pytest.raises(PushError, match="it is owner/name"):
         push(exported, "ks")

@@ -2,11 +2,11 @@
 
 import json
 import logging
-import re
 
 import numpy as np
 import pytest
 import soundfile
+from corpus_errors import fails
 
 from s3prl_sb.corpora.quesst14 import (
     prepare_query_tables,
@@ -14,13 +14,8 @@ from s3prl_sb.corpora.quesst14 import (
     read_trials,
 )
 from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.manifest import ManifestError
 
 HOMES = {"utterances": "Audio", "dev": "dev_queries", "eval": "eval_queries"}
-
-
-def fails(*parts):
-    return pytest.raises(ManifestError, match="(?s)" + ".*".join(map(re.escape, parts)))
 
 
 def tone(path):

@@ -8,6 +8,7 @@ import torch
 
 from s3prl_sb.brains.recognition import Heard, RecognitionBrain, ordered_tracks
 from s3prl_sb.brains.recognition_data import check_settings, recognition_splits
+from s3prl_sb.brains.recognition_detections import EventFrames
 from s3prl_sb.brains.recognition_files import badness
 from s3prl_sb.brains.recognition_scores import SceneScores, normalized
 from s3prl_sb.dataio import manifest
@@ -17,6 +18,7 @@ from s3prl_sb.dataio.timeline_decoding import Decisions, best_tokens, decode
 from s3prl_sb.lobes.heads.recognizer import SceneRecognizer
 from s3prl_sb.lobes.scene_losses import event_loss, speaker_loss, word_loss
 from s3prl_sb.lobes.upstreams import load
+from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.startup.configuration import RecipeError
 
 TOKENIZER = words_tokenizer(["a", "b"])
@@ -269,3 +271,27 @@ def test_settings_are_checked():
         check_settings({"heads": ["speakers"], "choose_by": "event_f1"})
     with pytest.raises(RecipeError, match="heads: no head 'speaker'"):
         check_settings({"heads": ["speaker"], "choose_by": "der"})
+
+
+def test_scenes_without_events_are_no_part_of_detection_scores():
+    """In any draw: they have neither events nor time."""
+    random = np.random.default_rng(0)
+    records, heard = {}, {}
+    for number in range(12):
+        name, start = f"r{number}", random.integers(0, 8)
+        heard[name] = random.random((10, 1))
+        heard[name][start : start + 2] += 0.4
+        records[name] = {
+            "duration": 10.0,
+            "events": [["dog", float(start), start + 2.0]],
+            "regions": None,
+        }
+    records["r3"]["events"], records["r5"]["regions"] = None, [[0.0, 5.0]]
+    seen = {n: r for n, r in records.items() if n not in ("r3", "r5")}
+    every, some = (EventFrames(each, heard, ["dog"], 1.0) for each in (records, seen))
+    assert every.scores() == some.scores()
+    measures = Measures.build("recording", list(records), every.entries())
+    only = Measures.build("recording", list(seen), some.entries())
+    for name, value in every.scores().items():
+        assert measures.value(name) == pytest.approx(value)
+        assert measures.only(list(seen)).interval(name) == only.interval(name)

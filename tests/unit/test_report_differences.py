@@ -8,7 +8,7 @@ from report_runs import write_run
 
 from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.report import differences, setups
-from s3prl_sb.report.blocks import Options
+from s3prl_sb.report.blocks import Grid, Group, Options
 from s3prl_sb.report.gathered import gather
 from s3prl_sb.runs.comparing import compare
 
@@ -88,6 +88,28 @@ def test_too_many_pairs_are_counted(tmp_path, monkeypatch):
     assert "2 pairs" in found and "4 more pairs are not here" in found
 
 
+def test_one_pair_of_each_task_is_one_table(tmp_path):
+    for task in ("SUPERB/KS", "SUPERB/SID"):
+        for name in "ab":
+            write_run(tmp_path / task / name, task, upstream=name)
+    found = section(tmp_path)
+    (table,) = (block for block in found.blocks if isinstance(block, Grid))
+    assert table.header[0] == "task" and len(table.rows) == 2
+    assert {row.cells[0] for row in table.rows} == {"SUPERB/KS", "SUPERB/SID"}
+    titles = [block.title for block in found.blocks if isinstance(block, Group)]
+    assert [title.partition(":")[0] for title in titles] == ["SUPERB/KS", "SUPERB/SID"]
+
+
+def test_of_many_pairs_those_with_the_best_are_picked(tmp_path):
+    for name in "abcde":
+        write_run(tmp_path / name, upstream=name, seed=1)
+    body = str(section(tmp_path).blocks[1].html())
+    best = re.search("<tbody><tr[^>]*><th[^>]*>([^<]*)<", body)[1]
+    assert f'<option value="0" selected>{best}</option>' in body
+    assert body.count(" selected") == 1
+    assert body.count('<details class="group" data-pair="0 ') == 4
+
+
 def test_texts_are_aligned(tmp_path):
     for name, guess in (("a", "the cat"), ("b", "the hat")):
         folder = tmp_path / name
@@ -106,6 +128,7 @@ def test_texts_are_aligned(tmp_path):
     body = "".join(str(block.html()) for block in section(tmp_path).blocks)
     assert '<dl class="compared">' in body and "<del>cat</del><ins>hat</ins>" in body
     assert "Where a and b differ most in WER" in body
+    assert "WER 0.00 % with a" in body and "WER 50.00 % with b" in body
 
 
 @pytest.mark.parametrize("worst", [0, 3])

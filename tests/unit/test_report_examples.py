@@ -11,15 +11,17 @@ import pytest
 import soundfile
 import torch
 
+from s3prl_sb.cli import main
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.ctm import write_ctm
 from s3prl_sb.dataio.rttm import write_rttm
 from s3prl_sb.errors import UserError
 from s3prl_sb.metrics.measures import Measures
 from s3prl_sb.report import (
+    audio_roots,
     before_after,
-    disagreements,
-    ranking,
+    confusions,
+    gathered,
     reconstructions,
     waveforms,
     worst,
@@ -180,6 +182,10 @@ def test_folds_are_searched_together(run_of, tmp_path):
     run = Run({"folder": str(tmp_path), "task": "toy", "folds": folds})
     ids = [each.row["id"] for each in worst.worst(run, 10).examples]
     assert ids == ["z", BAD, BAD, "b"]
+    table.write_text('id\n"a')
+    again = Run(run.results)
+    worst.section(again, Options())
+    assert "fold2/predictions.csv" in again.notes[0]  # on the page, too
 
 
 @pytest.mark.parametrize("text", ["", "id\n", "id,label\na\n", '"', "id,\x00\na,b\n"])
@@ -190,33 +196,11 @@ def test_broken_tables_are_no_crash(text, run_of):
     assert section is None or section.blocks
 
 
-def test_two_models_answer_the_same_utterance(run_of, tmp_path):
-    one, other = run_of("texts"), tmp_path / "other"
-    other.mkdir()
-    table = (
-        (one.folder / "predictions.csv").read_text().replace("c,x y z,x", "c,x y z,z")
-    )
-    (other / "predictions.csv").write_text(table)
-    runs = {"A": one, BAD: Run({**one.results, "folder": str(other)})}
-    (block,) = disagreements.answers(runs, "c")
-    assert block.hypotheses == {"A": "x", BAD: "z"} and block.reference == "x y z"
-    assert BAD not in block.html()
-    (other / "predictions.csv").write_text(table.replace("x y z", "x y"))
-    runs[BAD] = Run(runs[BAD].results)
-    assert [block.reference for block in disagreements.answers(runs, "c")] == [
-        "x y z",
-        "x y",
-    ]
-    assert disagreements.answers(runs, "nowhere") == []
-    labels = run_of("labels")
-    (grid,) = disagreements.answers({"A": labels, "B": labels}, "b")
-    assert grid.rows[0] == ["A", "yes", "no", "0.6"] and len(grid.rows) == 2
-
-
 def test_too_many_predictions_are_left_out(run_of, monkeypatch):
     run = run_of("labels")
-    monkeypatch.setattr(ranking, "LARGEST", 20)
-    assert worst.section(run, Options()) is None
+    monkeypatch.setattr(gathered, "LARGEST", 20)
+    monkeypatch.setattr(gathered, "read_text", None)
+    assert worst.section(run, Options()) is confusions.section(run, Options()) is None
     assert len(run.notes) == 1 and "predictions.csv" in run.notes[0]
 
 
@@ -245,6 +229,46 @@ def test_sounds_and_what_keeps_them_away(run_of, tmp_path):
     assert "2.00 s, where its manifest has 3.00 s" in html
     assert "has no &#39;e&#39;" in html
     assert html_of(run).count("<audio") == 0
+
+
+def test_audio_that_has_moved(run_of, tmp_path):
+    """Its folder is named once; with its new place, the sounds are there."""
+    run = run_of("intents", settings={"data_folder": "/gone/corpus"})
+    table = [TABLES["intents"][0], "b,on,off,lamp,heat,0.9", "c,on,off,lamp,heat,0.8"]
+    (run.folder / "predictions.csv").write_text("\n".join([*table, ""]))
+    tone(tmp_path / "new/test/b.wav")
+    tone(tmp_path / "new/test/c.wav")
+    records = {name: record(f"/gone/corpus/test/{name}.wav") for name in "bc"}
+    (run.folder / "save").mkdir()
+    manifest.write(records, run.folder / "save/test.json")
+    assert html_of(run, audio=2).count("No sound: utterance") == 2
+    (note,) = run.notes
+    assert "'/gone/corpus', which is not there" in note
+    assert note.endswith("--audio_root /gone/corpus=NEW")
+    roots = audio_roots.parsed(["/gone=/", f"/gone/corpus/={tmp_path}/new"])
+    found = run_of("intents")
+    (found.folder / "predictions.csv").write_text("\n".join([*table, ""]))
+    html = html_of(found, audio=2, audio_roots=roots)
+    assert html.count("<audio") == 2 and not found.notes
+    assert audio_roots.moved({"wav": "/gone/corpus2/a.wav"}, roots[:1]) == {
+        "wav": "/gone/corpus2/a.wav"
+    }
+    (tmp_path / "other").mkdir()
+    roots = audio_roots.parsed([f"/gone/corpus={tmp_path}/other"])
+    assert html_of(found, audio=1, audio_roots=roots).count("No sound: utterance") == 1
+    (note,) = found.notes  # the folder is named, and is another one
+    assert note == (
+        f"'{tmp_path}/other/test', where --audio_root /gone/corpus={tmp_path}/other "
+        "leads, is not there."
+    )
+
+
+@pytest.mark.parametrize("text", ["/old", "=/new", "/old=", "/old=/no/such/folder"])
+def test_roots_that_are_none(text, tmp_path, capsys):
+    with pytest.raises(audio_roots.RootError, match="--audio_root"):
+        audio_roots.parsed([text])
+    words = ["report", str(tmp_path), "--audio_root", text]
+    assert main(words) == 1 and text in capsys.readouterr().err
 
 
 def test_long_sounds_are_cut(tmp_path):

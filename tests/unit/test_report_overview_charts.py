@@ -120,6 +120,32 @@ def test_probes_without_a_run_are_found(tmp_path, capfd):
     assert [row["weight"] for row in values(weights)] == [20.0, 30.0, 50.0]
 
 
+def test_damaged_probes_are_named(tmp_path):
+    run = make_run(tmp_path / "run", "SUPERB/KS")
+    probing(tmp_path / "form", layers=3)
+    (tmp_path / "cut").mkdir()
+    (tmp_path / "cut" / layer_scores.FILE).write_text('{"task"')
+    assert layer_scores.overview([run], Options(folders=[str(tmp_path)])) is None
+    assert len(run.notes) == 2 and "cut" in run.notes[0] and "form" in run.notes[1]
+
+
+def test_probes_with_intervals_have_bars(tmp_path, capfd):
+    run = make_run(tmp_path / "run", "SUPERB/KS")
+    probing(run.folder)
+    found = json.loads((run.folder / layer_scores.FILE).read_text())
+    found["layers"][2]["intervals"] = None  # it diverged
+    found["layers"][1]["intervals"] = {"metrics": {"accuracy": [0.6, 0.7]}}
+    (run.folder / layer_scores.FILE).write_text(json.dumps(found))
+    section = layer_scores.section(run, Options())
+    assert_drawn(section, capfd)
+    scores = section.blocks[0]
+    assert [(r["layer"], r["low"], r["high"]) for r in values(scores, 0)] == [
+        (1, 60.0, 70.0)
+    ]
+    assert "95 % interval 60.00 % to 70.00 %" in scores.summary
+    assert [row[3:] for row in scores.table.rows[:2]] == [["", ""], [60.0, 70.0]]
+
+
 def test_probes_of_a_run_and_layers_of_a_search(tmp_path, capfd):
     run = make_run(tmp_path / "run", "SUPERB/KS")
     probing(run.folder)

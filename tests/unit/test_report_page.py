@@ -18,6 +18,7 @@ from s3prl_sb.report import (
     details,
     differences,
     making,
+    overview,
     page,
     progress,
     setups,
@@ -72,7 +73,7 @@ def test_tasks_are_in_the_order_of_the_table(tmp_path):
         row["cells"] = dict(reversed(row["cells"].items()))
     (tmp_path / "bench" / "table.json").write_text(json.dumps(table))
     found = made(tmp_path / "bench").html
-    names = re.findall('<h3 id="task-[^"]*" data-task="([^"]*)"', found)
+    names = re.findall('<div class="of-task" data-task="([^"]*)"', found)
     assert len(names) > 1 and names == [t for t in table["tasks"] if t in names]
 
 
@@ -97,6 +98,16 @@ def test_intervals_of_one_run_and_of_seeds(tmp_path):
     (setup,) = setups.of_runs(runs)
     assert setup.scores[0].interval == pytest.approx([100 * end for end in both])
     assert setups.interval_of(runs, "loss") is None
+
+
+def test_published_numbers_are_said_to_have_no_interval(tmp_path):
+    table = write_benchmark(tmp_path)
+    assert overview.UNKNOWN in text_of(made(tmp_path).html)
+    for row in table["rows"]:
+        row["published"] = {}
+    (tmp_path / "table.json").write_text(json.dumps(table))
+    found = text_of(made(tmp_path).html)
+    assert overview.UNKNOWN not in found and "95 % interval of the number" in found
 
 
 def test_runs_are_grouped_by_all_but_the_seed(tmp_path):
@@ -299,6 +310,58 @@ def test_size_of_facts(tmp_path, monkeypatch):
     assert found.html.count('class="setup"') == 5
 
 
+def test_long_names_lose_their_middle(tmp_path):
+    """One name of a file that is not a name does not hide all others."""
+    for name in ("a" + "n" * 9_000, "b" + "n" * 9_000):
+        write_run(tmp_path / name[0], upstream=name)
+    body = made(tmp_path).html
+    for key in ("single-runs", "differences", "costs", "all-layer-weights"):
+        (part,) = re.findall(f'(?s)<section id="{key}".*?</section>', body)
+        words = text_of(part)
+        assert "nnn […] nnn" in words and "n" * 1_100 not in words, key
+    summary = re.search('(?s)<details class="setup".*?</summary>', body)[0]
+    assert "nnn […] nnn" in summary and len(summary) < 20_000
+    values = re.findall('<option value="([ab][^"]*)"', body)
+    assert len(values) == 2 and len("".join(values)) < 1_000
+    assert set(values) == set(re.findall('data-upstream="([^"]*)"', body))
+
+
+def test_size_of_faults(tmp_path, monkeypatch):
+    """Thousands of damaged runs do not fill the page; the verb prints them all."""
+    write_run(tmp_path / "a")
+    for i in range(making.FAULTS + 7):
+        (tmp_path / f"{i}-{'n' * 200}").mkdir()
+        (tmp_path / f"{i}-{'n' * 200}" / "results.json").write_text('{"a": 1}')
+    monkeypatch.setattr(making, "MESSAGE", 100)
+    found = made(tmp_path)
+    assert len(found.faults) == making.FAULTS + 7
+    (notes,) = re.findall('(?s)<section id="missing".*?</section>', found.html)
+    assert notes.count("<li>") == making.FAULTS + 1 and "… and 7 more." in notes
+    assert len(notes) < 60_000 and "it is not of a recipe" in notes
+
+
+def test_control_characters_in_charts(tmp_path):
+    """Labels of charts are not turned around either."""
+    write_run(tmp_path / "a")
+    path = tmp_path / "a" / "predictions.csv"
+    path.write_text(path.read_text().replace('"yes"', '"y\u202ees"'))
+    body = made(tmp_path).html
+    specs = re.findall('<script type="application/json">(.*?)</script>', body)
+    assert any("y\\\\u202ees" in spec for spec in specs)
+    assert "\u202e" not in "".join(map(str, map(json.loads, specs)))
+
+
+def test_filters_name_what_they_filter(tmp_path):
+    """Blanks in a row are one in the text of a choice, and not in its value."""
+    write_run(tmp_path / "a", task="a  task")
+    write_run(tmp_path / "b", task="")
+    write_run(tmp_path / "c", task="other")
+    body = made(tmp_path).html
+    values = re.findall('<option value="([^"]*)"', body)
+    assert values == ["", "a  task", "other"]
+    assert {"a  task", "other"} <= set(re.findall('data-task="([^"]*)"', body))
+
+
 def test_nothing_runs_but_the_scripts_of_the_page(tmp_path):
     write_run(tmp_path / "a")
     body = made(tmp_path).html
@@ -372,6 +435,31 @@ def test_keeps_other_files(tmp_path, capsys, content):
     assert "is no report" in capsys.readouterr().err and path.read_text() == content
     assert main(["report", str(tmp_path / "runs"), "--output", str(tmp_path)]) == 1
     assert "is a folder" in capsys.readouterr().err
+
+
+def test_a_benchmark_before_its_first_run(tmp_path):
+    write_benchmark(tmp_path)
+    for path in tmp_path.rglob("results.json"):
+        path.unlink()
+    found = made(tmp_path)
+    assert found.runs == [] and 'id="results"' in found.html
+    assert 'id="runs"' not in found.html and "0 runs from" in found.html
+
+
+def test_probes_of_layers_alone(tmp_path):
+    """The output of s3prl-sb layers has no results.json."""
+    content = {
+        "task": "SUPERB/KS",
+        "upstream": "hubert",
+        "chosen_by": {"metric": "accuracy", "highest": True},
+        "layers": [{"layer": n, "valid": {}, "test": {"accuracy": n}} for n in (0, 1)],
+        "weighted_sum": None,
+        "weights": None,
+    }
+    (tmp_path / "layers.json").write_text(json.dumps(content))
+    found = made(tmp_path)
+    assert "Probes of each hidden state: SUPERB/KS · hubert" in text_of(found.html)
+    assert 'id="runs"' not in found.html
 
 
 def test_no_runs(tmp_path, capsys):

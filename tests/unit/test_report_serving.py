@@ -67,6 +67,17 @@ def test_a_damaged_table(tmp_path, content):
     assert progress.scan([str(tmp_path)]).jobs == []
 
 
+def test_control_characters_of_jobs_and_folders(tmp_path):
+    folder = tmp_path / "a\u202eb"
+    (folder / "c\u202ed").mkdir(parents=True)
+    (folder / "c\u202ed" / "log.txt").write_text("half \u202e\x1b[2J\n")
+    follower = serving.Follower([str(folder)])
+    follower.look()
+    (job,) = json.loads(follower.status)["jobs"]
+    assert (job["name"], job["line"]) == ("c\\u202ed", "half \\u202e\\x1b[2J")
+    assert "\u202e" not in follower.page.decode()
+
+
 def test_a_page_before_the_first_run(tmp_path):
     follower = serving.Follower([str(tmp_path)])
     follower.look()

@@ -26,9 +26,13 @@ from s3prl_sb.report import (
     detected_terms,
     detection,
     diarization_errors,
+    event_curves,
     label_scores,
+    matrices,
     predicted_numbers,
+    text_errors,
 )
+from s3prl_sb.report.axes import short
 from s3prl_sb.report.blocks import Options
 
 pytest.importorskip("vl_convert")
@@ -203,13 +207,13 @@ def test_of_many_labels_the_confused_ones_are_drawn(tmp_path, capfd):
     assert_drawn(section, capfd)
     chart = section.blocks[0]
     names = chart.spec["params"][0]["value"]
-    assert len(names) == confusions.CONFUSED + 1 and names[-1] == confusions.OTHER
+    assert len(names) == matrices.CONFUSED + 1 and names[-1] == matrices.OTHER
     assert "Only the 40 most confused labels are drawn" in chart.summary
     pairs = list(zip(true, guess))
     for cell in values(chart):
         speaker = names[cell["t"]]
         expected = pairs.count((speaker, names[cell["p"]]))
-        if cell["p"] == confusions.CONFUSED:
+        if cell["p"] == matrices.CONFUSED:
             shown = set(names[:-1])
             expected = sum(t == speaker and p not in shown for t, p in pairs)
         assert cell["n"] == expected
@@ -255,6 +259,50 @@ def test_slots_folds_and_frames_have_matrices(tmp_path):
 
 
 # ----------------------------------------------------- diarization and numbers
+@pytest.mark.parametrize("metric, unit", [("per", "phones"), ("wer", "words")])
+def test_errors_of_texts_are_those_of_jiwer(tmp_path, capfd, metric, unit):
+    jiwer = pytest.importorskip("jiwer")
+    run = make_run(tmp_path / "run", "toy/texts", metric, False)
+    names = list("abcdefgh")
+    rows = []
+    for i in range(60):
+        true = rng.choice(names, 12)
+        found = [t if rng.random() < 0.7 else rng.choice(names) for t in true]
+        rows.append([f"u{i}", " ".join(true), " ".join(found[rng.integers(3) :])])
+    write_table(run, [["id", "reference", "prediction"], *rows])
+    counts, left = text_errors.counted(run, unit)
+    of = jiwer.process_words([r[1] for r in rows], [r[2] for r in rows])
+    wrong = {pair: n for pair, n in counts.items() if pair[0] != pair[1]}
+    assert sum(wrong.values()) == of.substitutions + of.deletions + of.insertions
+    assert sum(n for (true, _), n in counts.items() if true) == 60 * 12 and not left
+    section = text_errors.section(run, Options())
+    tables = [t for b in section.blocks for t in getattr(b, "blocks", ())]
+    for table, words in zip(tables, ("substituted", "left out", "added")):
+        assert table.caption.startswith(f"Most often {words}")
+        pairs = [p for p in wrong if (p[0] is None, p[1] is None) == {
+            "substituted": (False, False), "left out": (False, True),
+            "added": (True, False)}[words]]  # fmt: skip
+        number = [row[table.header.index("times")] for row in table.rows]
+        assert number == sorted((wrong[p] for p in pairs), reverse=True)[:15]
+    assert len(list(charts_of(section.blocks))) == (unit == "phones")
+    if unit == "phones":
+        assert_drawn(section, capfd)
+        cells = values(only_chart(section))
+        assert sum(cell["n"] for cell in cells) == sum(counts.values())
+
+
+def test_texts_without_errors_and_very_long_ones(tmp_path, monkeypatch):
+    run = make_run(tmp_path / "run", "SUPERB/PR", "per", False)
+    assert text_errors.section(run, Options()) is None
+    write_table(run, [["id", "reference", "prediction"], ["a", "b c", "b c"]])
+    assert text_errors.section(make_run(tmp_path / "run", "PR"), Options()) is None
+    rows = [["a", "b c", "b d"], ["b", "x y z", "x y"], ["c", "b", "c"]]
+    write_table(run, [["id", "reference", "prediction"], *rows])
+    monkeypatch.setattr(text_errors, "TOKENS", 4)
+    section = text_errors.section(make_run(tmp_path / "run", "PR"), Options())
+    assert "2 more utterances are not counted" in section.blocks[0].text
+
+
 def test_diarization_errors_by_kind(tmp_path, capfd):
     rows = rng.uniform(0.1, 1, size=(60, 3)).round(6)
     speech = rng.uniform(3, 9, size=60).round(6)
@@ -320,3 +368,27 @@ def test_scores_of_events_and_languages(tmp_path, capfd):
     assert len(values(section.blocks[0])) == 3
     assert "the worst fra with 125.00 %" in section.blocks[1].summary
     assert not math.isnan(values(section.blocks[1])[0]["score"])
+
+
+def test_curves_of_events_over_all_thresholds(tmp_path, capfd):
+    run = make_run(tmp_path / "run", "HEAR/events", "psds1", metrics={"psds1": 0.5})
+    header = ["scenario", "false_positives_per_hour", "true_positives"]
+    points = [["psds1", x, 1 - 1 / (1 + x)] for x in range(0, 90, 3)]
+    write_table(run, [header, *points, [HOSTILE[0], 0, 0.25]], "psd_roc.csv")
+    section = event_curves.section(run, Options(points=10))
+    assert_drawn(section, capfd)
+    chart = only_chart(section)
+    ends = [(row["false"], row["true"]) for row in values(chart)][-3:]
+    assert ends == [(100, short(1 - 1 / 88)), (0.0, 0.25), (100, 0.25)]
+    assert "finds 90.0 % of events at 10 false" in chart.summary  # the stair at 9
+    assert "(PSDS) of 0.5000" in chart.summary
+    assert chart.table.rows[1][1:] == [25.0] * 6
+
+
+def test_damaged_curves_of_events_are_noted(tmp_path):
+    run = make_run(tmp_path / "run", "HEAR/events", "psds1")
+    assert event_curves.section(run, Options()) is None
+    write_table(run, [["scenario", "a"], ["psds1", 3]], "psd_roc.csv")
+    run = make_run(tmp_path / "run", "HEAR/events", "psds1")
+    assert event_curves.section(run, Options()) is None
+    assert "psd_roc.csv' has another form" in run.notes[0]

@@ -2,16 +2,19 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from s3prl_sb.metrics.retrieval import (
     QUESST14_BETA,
     actual_term_weighted_value,
+    detection_counts,
     false_alarm_weight,
     maximum_term_weighted_value,
     term_weighted_values,
 )
+from s3prl_sb.metrics.weighted_searches import detection_value
 
 # queries, documents, share of hits, distance of the two classes, decimals
 CASES = [
@@ -96,6 +99,28 @@ def test_threshold_holds_for_single_precision():
     assert 0 < value < 1
     actual = actual_term_weighted_value(scores >= threshold, true)
     assert actual == pytest.approx(value, abs=1e-9)
+
+
+@pytest.mark.parametrize("most", [10**6, 40])
+def test_counts_have_the_maximum(search, most):
+    """That of all queries always; that of some, with counts of every threshold."""
+    scores, true = search
+    counts = detection_counts(scores, true, 0.5, most)
+    queries, points = counts["hits"].shape
+    assert queries == len(true) and points <= max(1, most // queries)
+    assert (counts["targets"] + counts["others"] == true.shape[1]).all()
+    sides = [c.double() for c in counts.values()]
+    metric = detection_value(*(s.numpy() for s in sides), beta=0.5)
+    picked = [np.ones(queries)]
+    if most > 40:
+        picked += list(np.random.default_rng(0).integers(0, 3, (5, queries)))
+    for weights in picked:
+        rows = torch.from_numpy(weights).long()
+        if not true[rows > 0].any():
+            continue
+        sides = (side.repeat_interleave(rows, 0) for side in (scores, true))
+        value = maximum_term_weighted_value(*sides, 0.5)[0]
+        assert metric.of(weights[:, None].astype(float)) == pytest.approx(value)
 
 
 def test_by_hand():

@@ -16,6 +16,7 @@ YAML = """
 __keys:
     thresholds: {is: list of number, resume: free}
 seed: 1
+upstream: fbank
 lr: 0.1
 total_steps: 10
 steps_per_epoch: 5
@@ -158,6 +159,18 @@ def test_a_learning_rate_to_be_searched_is_compared_later(begun, monkeypatch):
     early()
     with pytest.raises(settings.SettingsError, match="lr 0.1, not 0.5"):
         late()
+
+
+def test_the_same_upstream_under_another_name(begun, monkeypatch):
+    """Its card has moved, or is on the hub."""
+    for check in both(begun("upstream: elsewhere/card.yaml"), monkeypatch):
+        check()
+    upstream = Upstream()
+    upstream.weight.data += 1
+    words = "with upstream fbank, not mel; other weights of the upstream"
+    for check in both(begun("upstream: mel", upstream=upstream), monkeypatch):
+        with pytest.raises(settings.SettingsError, match=words):
+            check()
 
 
 def test_other_weights_under_the_same_name(begun, monkeypatch):

@@ -1,12 +1,15 @@
 """Scores of sound events in cases that are computed by hand."""
 
+import json
 import math
 import tracemalloc
 
 import numpy as np
 import pytest
 
-from s3prl_sb.metrics.psds import psds
+from s3prl_sb.metrics import psds_counts
+from s3prl_sb.metrics.measures import Measures
+from s3prl_sb.metrics.psds import SCENARIOS, psds
 from s3prl_sb.metrics.sound_events import event_counts, segment_counts
 
 SHARP = {"dtc": 0.7, "gtc": 0.7}
@@ -199,3 +202,85 @@ def test_psds_of_logits_and_of_infinite_scores():
     assert 0 < plain.value < 1
     for scores in (edges, order - 1e6, (order * 1e300).astype(np.float64)):
         assert psds({"a": scores}, **keys).value == pytest.approx(plain.value)
+
+
+def noisy(count, labels=("x", "y"), seed=0):
+    """Returns arguments of psds, of recordings of 12 s."""
+    random = np.random.default_rng(seed)
+    scores, events = {}, {}
+    for name in (f"r{seed}-{number}" for number in range(count)):
+        start = random.integers(0, 20)
+        events[name] = [(str(random.choice(labels)), start / 4, start / 4 + 1.5)]
+        scores[name] = random.normal(size=(48, len(labels)))
+        column = labels.index(events[name][0][0])
+        scores[name][start : start + 6, column] += random.normal(1.5)
+    return scores, events, dict.fromkeys(events, 12.0), 0.25, list(labels)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_few_thresholds_have_nearly_the_same_interval(scenario):
+    settings = {**SCENARIOS[scenario], "e_max": 1500.0}
+    arguments = noisy(40)
+    value = psds(*arguments, **settings).value
+    found = {}
+    for points in (10**5, 60, 8):
+        entry = psds_counts.counts_of(*arguments, **settings, points=points)
+        kept = entry["found"].shape[1] // 2
+        assert kept <= points and (kept > 300) == (points > 300)
+        measures = Measures.build("recording", list(arguments[0]), {"psds": entry})
+        found[points] = np.array(measures.interval("psds", resamples=200))
+        assert found[points][0] == pytest.approx(value, abs=1e-9)  # exact in any case
+    exact, many, few = found.values()
+    width = exact[2] - exact[1]
+    assert 0.02 < width and np.abs(many - exact).max() < 0.05 * width
+    assert np.abs(many - exact).max() <= np.abs(few - exact).max()
+
+
+def test_too_many_recordings_or_no_event_have_no_counts(monkeypatch):
+    arguments, settings = noisy(4), SCENARIOS["psds2"]
+    assert psds_counts.counts_of(*arguments, **settings)["crossed"].shape[0] == 4
+    quiet = (arguments[0], dict.fromkeys(arguments[0], []), *arguments[2:])
+    assert psds_counts.counts_of(*quiet, **settings) == {}
+    monkeypatch.setattr(psds_counts, "MOST", 20 * 4 * 2 * 4 - 1)
+    assert psds_counts.counts_of(*arguments, **settings) == {}
+    assert psds_counts.counts_of(*arguments, **SCENARIOS["psds1"])
+
+
+def test_detections_that_are_all_too_many_false_positives_have_a_score_of_0():
+    scores, *others = noisy(6)
+    arguments = ({name: -each for name, each in scores.items()}, *others)
+    entry = psds_counts.counts_of(*arguments, dtc=0.7, gtc=0.7, e_max=0.01, points=30)
+    measures = Measures.build("recording", list(arguments[0]), {"psds": entry})
+    assert psds(*arguments, dtc=0.7, gtc=0.7, e_max=0.01).value == 0
+    assert measures.interval("psds", resamples=20) == (0, 0, 0)
+
+
+def test_folds_of_sound_events(tmp_path):
+    """Their thresholds differ; if their labels do, there is no mean of them."""
+    settings, values = {**SCENARIOS["psds2"], "e_max": 1500.0}, []
+    folds = [noisy(12, seed=1), noisy(20, seed=2)]
+    for number, fold in enumerate(folds):
+        entry = psds_counts.counts_of(*fold, **settings, points=50 + number)
+        measures = Measures.build("recording", list(fold[0]), {"psds2": entry})
+        (tmp_path / f"fold{number}").mkdir()
+        measures.write(tmp_path / f"fold{number}")
+        values.append(psds(*fold, **settings).value)
+    content = {"folds": [{"fold": n, "folder": f"fold{n}"} for n in range(2)]}
+    (tmp_path / "results.json").write_text(json.dumps(content))
+    together = Measures.read(tmp_path)
+    assert together.value("psds2") == pytest.approx(np.mean(values))
+    assert together.interval("psds2", resamples=50).low < np.mean(values)
+    other = noisy(12, labels=("x", "y", "z"), seed=1)
+    entry = psds_counts.counts_of(*other, **settings)
+    measures = Measures.build("recording", list(other[0]), {"psds2": entry})
+    measures.write(tmp_path / "fold0")
+    assert Measures.read(tmp_path).names == []
+
+
+@pytest.mark.parametrize("name", ["found", "wrong", "seconds", "crossed"])
+def test_damaged_counts_are_no_score(name):
+    arguments = noisy(3)
+    entry = psds_counts.counts_of(*arguments, **SCENARIOS["psds2"])
+    entry[name] = entry[name][:, :-1]
+    with pytest.raises(ValueError, match="'psds2': tables of .* columns, for 2 labels"):
+        Measures.build("recording", list(arguments[0]), {"psds2": entry})

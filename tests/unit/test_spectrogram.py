@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from s3prl_sb.lobes.heads.spectrogram import SpectrogramPredictor, resampled
-from s3prl_sb.lobes.networks.frame_batch_norm import FrameBatchNorm
+from s3prl_sb.lobes.networks.masked_batch_norm import MaskedBatchNorm
 from s3prl_sb.lobes.networks.projected_lstm import ProjectedLSTM
 
 SMALL = {"num_mels": 5, "hidden_size": 8, "channels": 4, "prenet_size": 7}
@@ -79,9 +79,9 @@ def test_resampling_is_that_of_interpolate():
             assert torch.equal(resampled(x, count, ratio), theirs), (ratio, frames)
 
 
-def test_statistics_of_a_batch_norm_are_those_of_true_frames():
-    """As of BatchNorm1d over all true frames, with the same running statistics."""
-    mine, theirs = FrameBatchNorm(3), torch.nn.BatchNorm1d(3)
+def test_padding_leaves_a_batch_norm_as_zeros():
+    """Its statistics are those of BatchNorm1d over all true frames."""
+    mine, theirs = MaskedBatchNorm(3), torch.nn.BatchNorm1d(3)
     x, mask = torch.randn(2, 5, 3), torch.ones(2, 5, dtype=torch.bool)
     mask[1, 3:] = False
     out, expected = mine(x, mask), theirs(x[mask])

@@ -496,17 +496,15 @@ def test_what_a_run_lacks(tmp_path, bench, monkeypatch):
     run(copied / "SE", "SE", {"si_sdr_improvement": 9.5})
     made = submit([str(copied)], tmp_path / "a")
     assert [each.entry.name for each in made.written] == ["ks_public"]
-    assert "Run its recipe again" in made.missing["sd_public"]
-    assert "has no stoi, pesq: pip install" in made.missing["se_public"]
+    assert "Run its recipe again" in made.failed["sd_public"]
+    assert "has no stoi, pesq: pip install" in made.failed["se_public"]
     assert not (tmp_path / "a/predict/sd_public").exists()
     run(copied / "SE", "SE", {"pesq": 4.5, "stoi": 0.9, "si_sdr_improvement": 9})
     made = submit([str(copied)], tmp_path / "a")
-    assert (
-        "si_sdr_improvement of predictions.csv is 9.5000" in made.missing["se_public"]
-    )
+    assert "si_sdr_improvement of predictions.csv is 9.5000" in made.failed["se_public"]
     monkeypatch.setitem(sys.modules, "h5py", None)
     made = submit([str(bench)], tmp_path / "a")
-    assert "pip install 's3prl_sb[hdf5]'" in made.missing["sd_public"]
+    assert "pip install 's3prl_sb[hdf5]'" in made.failed["sd_public"]
     (copied / "KS/predictions.csv").unlink()
     with pytest.raises(SubmissionError, match=r"ks_public: .*predictions.csv"):
         submit([str(copied / "KS")], tmp_path / "b")
@@ -547,8 +545,8 @@ def test_a_damaged_table_costs_its_task_only(damage, tmp_path, bench):
             path.write_bytes(DAMAGES[damage](path.read_bytes()))
     made = submit([str(whole)], tmp_path / "a")
     assert "ks_public" in {each.entry.name for each in made.written}
-    for name, text in made.missing.items():
-        assert text == "no finished run" or "bench" in text
+    assert set(made.missing.values()) == {"no finished run"}
+    assert all("bench" in text for text in made.failed.values())
     for each in made.written:
         assert each.faults, each.entry.name
 
@@ -573,15 +571,44 @@ def test_damaged_results_cost_their_task_only(more, tmp_path, bench):
     made = submit([str(whole)], tmp_path / "a")
     names = {each.entry.name for each in made.written}
     assert "pr_public" in names
-    assert "ks_public" in names or "bench/KS" in made.missing["ks_public"]
-    assert "er_fold1_public" in names or "bench/ER" in made.missing["er_fold1_public"]
+    assert "ks_public" in names or "bench/KS" in made.failed["ks_public"]
+    assert "er_fold1_public" in names or "bench/ER" in made.failed["er_fold1_public"]
 
 
 def test_probabilities_of_a_run_whose_results_lack_the_threshold(tmp_path, bench):
     whole = copied(bench, tmp_path, "SD", "KS")
     run(whole / "SD", "SD", {"der": 0.5}, highest=False)
     made = submit([str(whole)], tmp_path / "a")
-    assert "it has no 'threshold'" in made.missing["sd_public"]
+    assert "it has no 'threshold'" in made.failed["sd_public"]
+
+
+def test_the_exit_status(tmp_path, bench, monkeypatch, capsys):
+    """0 only if each task with a run can be submitted; every problem is named."""
+    from s3prl_sb.submission import writing
+
+    monkeypatch.setattr(writing, "_faults_of_ids", lambda entry, ids: [])  # of toys
+    whole = copied(bench, tmp_path, "KS", "PR", "ASR")
+    destination = str(tmp_path / "a")
+
+    def status():
+        code = cli.main(["submit", str(whole), destination])
+        return code, capsys.readouterr()
+
+    code, (out, err) = status()
+    assert code == 0 and not err
+    assert "sid_public" in out and "no finished run" in out
+    (whole / "PR/predictions.csv").unlink()
+    code, (out, err) = status()
+    assert code == 1 and "pr_public: not in it: '" in err and "ks_public" in out
+    record = json.loads((tmp_path / "a/submission.json").read_text())
+    assert list(record["failed"]) == ["pr_public"] and "ks_public" in record["tasks"]
+    table = (bench / "PR/predictions.csv").read_bytes()
+    (whole / "PR/predictions.csv").write_bytes(table)
+    assert status()[0] == 0
+    (whole / "KS/other").mkdir()
+    (whole / "KS/other/results.json").write_text("{")
+    code, (out, err) = status()
+    assert code == 1 and "KS/other/results.json" in err
 
 
 def test_a_run_that_follows_the_protocol_comes_first(tmp_path):
@@ -604,7 +631,7 @@ def test_runs_that_different_metrics_chose_do_not_compare(tmp_path, bench):
     whole = copied(bench, tmp_path, "ASV", "PR")
     run(whole / "ASV/2", "ASV", {"min_dcf": 0.5, "eer": 0.5}, highest=False)
     made = submit([str(whole)], tmp_path / "a")
-    assert "chosen by eer, min_dcf, which do not compare" in made.missing["sv_public"]
+    assert "chosen by eer, min_dcf, which do not compare" in made.failed["sv_public"]
     assert [each.entry.name for each in made.written] == ["pr_public"]
 
 

@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import re
 import subprocess
 import sys
 import time
@@ -11,9 +10,9 @@ import time
 import numpy as np
 import pytest
 import soundfile
+from corpus_errors import fails
 
 from s3prl_sb.dataio import manifest, tables
-from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import prepare_tables
 
 
@@ -23,11 +22,6 @@ def tone(path, seconds=1.0, rate=16000, channels=1):
     samples = np.full((int(seconds * rate), channels), 0.1)
     soundfile.write(path, samples, rate)
     return str(path)
-
-
-def fails(*parts):
-    """A ManifestError whose message has the parts in that order."""
-    return pytest.raises(ManifestError, match="(?s)" + ".*".join(map(re.escape, parts)))
 
 
 # ---- a user's own tables ------------------------------------------------------------

@@ -5,15 +5,14 @@ import argparse
 import pytest
 import torch
 from safetensors.torch import load_file
+from tensors import error, noise
 from transformer_checkpoint_files import (
     BASE,
     LARGE,
     LAYOUTS,
     assert_same,
     content,
-    error,
     huggingface,
-    noise,
     randomized,
 )
 

@@ -5,7 +5,6 @@ import json
 import pickle
 import re
 import signal
-import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -13,6 +12,7 @@ import numpy
 import pytest
 import soundfile
 import torch
+from started_processes import Fork
 
 from s3prl_sb.brains import pretraining_data
 from s3prl_sb.errors import MissingExtra
@@ -176,13 +176,12 @@ def test_finished_work_is_not_done_again(mfcc, speech, tmp_path, monkeypatch):
 
 
 KILLED = """
-import os, signal, sys, torch, sklearn.cluster
-torch.set_num_threads(1)
+import os, signal, sys
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.units import applying, clustering, frames, growing
 from s3prl_sb.units.fitting import fit
 from s3prl_sb.units.speech import from_paths
-audio, output = sys.argv[1:]
+audio, output, moment = sys.argv[1:]
 growing.COMMIT_SECONDS = clustering.SAVE_SECONDS = 0
 calls = 0
 def deadly(function):
@@ -199,20 +198,17 @@ def work(module, name):
     quiet = {"progressbar": False}
     model = fit(mfcc, speech, output + "/model", 6, name="mfcc_hubert", **quiet)
     applying.apply(model, mfcc, speech, output + "/units", **quiet)
-for moment in ((frames, "compute"), (clustering, "update"), (applying, "_write")):
-    child = os.fork()  # nothing has to be imported again
-    if not child:
-        work(*moment)
-        os._exit(0)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+module, name = moment.split(".")
+work(globals()[module], name)
 """
 
 
 def test_killed_and_continued(mfcc, speech, audio, tmp_path):
     """The same bits as without a kill -9, in three moments one after the other."""
-    argv = [sys.executable, "-c", KILLED, audio, tmp_path / "killed"]
-    done = subprocess.run(argv, capture_output=True, text=True)
-    assert done.stdout.split() == 3 * [str(-signal.SIGKILL)], done.stderr
+    pytest.importorskip("sklearn.cluster")  # once, not in each of them
+    for moment in ("frames.compute", "clustering.update", "applying._write"):
+        process = Fork(KILLED, str(audio), str(tmp_path / "killed"), moment)
+        assert process.read() == ("", -signal.SIGKILL), moment
     for name in ("whole", "killed"):
         model = fitted(mfcc, speech, tmp_path / name / "model")
         apply(model, mfcc, speech, tmp_path / name / "units", **QUIET)

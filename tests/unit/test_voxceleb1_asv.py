@@ -3,13 +3,13 @@
 import itertools
 import json
 import logging
-import re
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from corpus_errors import fails
 
 from s3prl_sb.audio import headers
 from s3prl_sb.brains import caching, opening
@@ -20,14 +20,8 @@ from s3prl_sb.corpora.voxceleb1_asv import (
     trial_lists,
 )
 from s3prl_sb.dataio import manifest, trials
-from s3prl_sb.dataio.manifest import ManifestError
 
 PATH = "id10270/video/00001.wav"
-
-
-def fails(*parts):
-    """A ManifestError whose message has the parts in that order."""
-    return pytest.raises(ManifestError, match="(?s)" + ".*".join(map(re.escape, parts)))
 
 
 def silence(path, seconds):

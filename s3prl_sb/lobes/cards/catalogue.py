@@ -143,7 +143,29 @@ def about(name) -> dict[str, str | None]:
     >>> about("hubert_large_ll60k")["data"]
     'Libri-Light 60 kh'
     """
-    stated = dict.fromkeys(ABOUT)
+    facts = stated_by(name)
+    if facts["data"] is None or facts["licence"] is None:
+        parts = [about(part) for part in parts_of(card(name)) if part in names()]
+        for key in ("data", "licence"):  # the terms of all parts hold
+            texts = dict.fromkeys(part[key] for part in parts if part[key])
+            facts[key] = facts[key] or "; ".join(texts) or None
+    return facts
+
+
+def stated_by(name) -> dict[str, str | None]:
+    """Returns the facts under ``_about`` that a card itself states.
+
+    Arguments
+    ---------
+    name : str
+        See :func:`about`, also for the errors.
+
+    Returns
+    -------
+    dict
+        Keys and values of :func:`about`; for a fusion, without those of its parts.
+    """
+    facts = dict.fromkeys(ABOUT)
     patterns = notes(card_file(name), "_about")
     unknown = {key for entries in patterns.values() for key in entries} - set(ABOUT)
     if unknown:
@@ -151,13 +173,8 @@ def about(name) -> dict[str, str | None]:
             f"_about has no '{', '.join(sorted(unknown))}', only {', '.join(ABOUT)}"
         )
     for entries in matching(patterns, name):
-        stated.update(entries)
-    if stated["data"] is None or stated["licence"] is None:
-        parts = [about(part) for part in parts_of(card(name)) if part in names()]
-        for key in ("data", "licence"):  # the terms of all parts hold
-            texts = dict.fromkeys(part[key] for part in parts if part[key])
-            stated[key] = stated[key] or "; ".join(texts) or None
-    return stated
+        facts.update(entries)
+    return facts
 
 
 def is_restricted(licence: str | None) -> bool:

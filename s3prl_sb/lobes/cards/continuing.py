@@ -9,9 +9,9 @@ import logging
 import torch
 
 from s3prl_sb import own
-from s3prl_sb.lobes.cards.finding import card_of_run
 from s3prl_sb.lobes.cards.initializing import shortened
 from s3prl_sb.lobes.cards.objective_files import NETWORK, ObjectiveFile, read_objective
+from s3prl_sb.lobes.cards.places import card_of
 from s3prl_sb.lobes.cards.sources import is_card
 
 logger = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ def saved_objective(source: str) -> ObjectiveFile | None:
     -------
     s3prl_sb.lobes.cards.objective_files.ObjectiveFile or None
     """
-    source = card_of_run(source)
+    source = card_of(source)
     return read_objective(source) if is_card(source) else None
 
 

@@ -23,6 +23,7 @@ from s3prl_sb.lobes.cards.families import of_checkpoint
 from s3prl_sb.lobes.cards.finding import card_file
 from s3prl_sb.lobes.cards.finding import title as title_of
 from s3prl_sb.lobes.cards.loading import card, load
+from s3prl_sb.lobes.cards.places import CARD, card_of
 from s3prl_sb.lobes.cards.sources import is_card
 from s3prl_sb.lobes.cards.writing import (
     ConversionError,
@@ -38,7 +39,7 @@ from s3prl_sb.storage.parts import Part, recover
 if TYPE_CHECKING:
     from s3prl_sb.lobes.upstreams.base import Upstream
 
-MODEL, CARD = "model.safetensors", "card.yaml"
+MODEL = "model.safetensors"
 #: Arguments of an upstream that is converted: the weights stay as in the checkpoint.
 AS_IT_IS = {"freeze": True, "precision": "fp32", "adapter": None}
 
@@ -52,8 +53,8 @@ def convert(
     ---------
     source : str
         The checkpoint: a file, a folder, an address or an id of Hugging Face.
-        Or the name or the file of a card, or a folder with ``card.yaml``, for the
-        card's own checkpoint.
+        Or the name or the file of a card, or a folder with ``card.yaml``, also on the
+        hub as ``owner/name``, for the card's own checkpoint.
     destination : str
         Folder to make. It appears when it is complete.
     upstream : str, optional
@@ -89,7 +90,7 @@ def convert(
     ...     sorted(path.name for path in card.parent.iterdir())
     ['card.yaml', 'model.safetensors']
     """
-    source = with_card(source)
+    source = card_of(source)
     destination = Path(destination).expanduser().resolve()
     recover(destination)
     _check_destination(destination, force)
@@ -112,27 +113,6 @@ def convert(
             converted = _verified(part.path / CARD, model)
         part.publish()
     return destination / CARD, converted
-
-
-def with_card(source: str) -> str:
-    """Returns the card of a folder that has one, such as a run of pre-training; any
-    other source as it is.
-
-    Arguments
-    ---------
-    source : str
-
-    Returns
-    -------
-    str
-
-    Example
-    -------
-    >>> with_card("tera")
-    'tera'
-    """
-    file = Path(source).expanduser() / CARD
-    return str(file) if file.is_file() else str(source)
 
 
 def _loaded(source, upstream):

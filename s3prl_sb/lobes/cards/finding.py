@@ -14,14 +14,18 @@ from pathlib import Path
 from s3prl_sb import resources
 from s3prl_sb.errors import UserError
 from s3prl_sb.hyperyaml.nodes import tag
+from s3prl_sb.lobes.cards.places import (
+    ADDRESS,
+    IS_FILE,
+    WEIGHTS,
+    card_of,
+    is_missing,
+    named,
+    title_of,
+)
 from s3prl_sb.lobes.cards.sums import summands
 from s3prl_sb.storage.files import FileError, read_yaml
 from s3prl_sb.storage.yaml_texts import yaml_of
-
-#: An address, or an id of Hugging Face.
-ADDRESS = re.compile(r"https?://.+|[\w.-]+/[\w.-]+")
-_IS_FILE = re.compile(r"\.ya?ml(:\w+)?$")
-WEIGHTS = re.compile(r"\.(pt|pth|ckpt|bin|safetensors)$")
 
 
 class UnknownUpstream(UserError, ValueError):
@@ -68,14 +72,18 @@ def title(name) -> str:
     ('my_model', 'tera_1337')
     >>> title("facebook/hubert-base-ls960"), title("a.org/b.pt+mel")
     ('hubert-base-ls960', 'b+mel')
+    >>> title("anna/tera@v2")
+    'tera@v2'
     """
     if str(name) in _index():
         return str(name)
     if parts := summands(name):
         return "+".join(map(title, parts))
+    if (place := named(str(name))) is not None:
+        return title_of(place)
     if (checkpoint := without_card(name)) is not None:
-        return WEIGHTS.sub("", Path(checkpoint).name)
-    name = card_of_run(str(name))
+        return WEIGHTS.sub("", Path(checkpoint.partition("#sha256=")[0]).name)
+    name = card_of(str(name))
     if name.endswith((".yaml", ".yml")):
         path = Path(name)
         if path.stem != "card":
@@ -159,7 +167,7 @@ def locate(name):
     """
     if summands(name):  # a card of the fusions, which no file has to contain
         return _folder() / "fusion.yaml", str(name)
-    name = _card_of_run(str(name))
+    name = _card_of(str(name))
     path, _, entry = name.partition(".yaml:")
     if entry or name.endswith((".yaml", ".yml")):
         file = Path(path + ".yaml" if entry else name).expanduser()
@@ -173,10 +181,12 @@ def locate(name):
     if name not in index:
         near = difflib.get_close_matches(name.lower(), index, n=5, cutoff=0.5)
         hint = f"Did you mean {', '.join(near)}? " if near else ""
+        if is_missing(name):
+            hint += f"The one on the hub is {name}@main, as the folder is here. "
         raise UnknownUpstream(
             f"Unknown upstream '{name}'. {hint}All of them: `s3prl-sb "
             "upstreams`. For your own, give the path of its card, of the folder of its "
-            "pre-training, or of its checkpoint."
+            "pre-training, or of its checkpoint; or owner/name of one on the hub."
         )
     return index[name], name
 
@@ -200,34 +210,17 @@ def without_card(name) -> str | None:
     (None, None, 'http://a.org/b')
     """
     name = str(name)
-    if name in _index() or _IS_FILE.search(_card_of_run(name)):
+    if name in _index() or IS_FILE.search(_card_of(name)):
         return None
     path = Path(name).expanduser()
     if path.exists():
         return str(path.absolute())
-    return name if ADDRESS.fullmatch(name) else None
+    return name if ADDRESS.fullmatch(name) and not is_missing(name) else None
 
 
-def card_of_run(source: str) -> str:
-    """Returns the card in the folder of a run; any other source as it is.
-
-    Arguments
-    ---------
-    source : str
-        Name or path of an upstream.
-
-    Example
-    -------
-    >>> card_of_run("hubert_base")
-    'hubert_base'
-    """
-    card = Path(source).expanduser() / "card.yaml"
-    return str(card) if card.is_file() else source
-
-
-def _card_of_run(name):
-    """Returns the card of a run, unless a published card has the name."""
-    return name if name in _index() else card_of_run(name)
+def _card_of(name):
+    """Returns the card in a folder, unless a published card has the name."""
+    return name if name in _index() else card_of(name)
 
 
 def read_cards(file):

@@ -153,8 +153,8 @@ def entries() -> dict[str, Callable[..., HubUpstream]]:
     Returns
     -------
     dict
-        Names to functions that build a :class:`HubUpstream`: one for each card, and
-        those of :func:`loaders`.
+        Names to functions that build a :class:`HubUpstream`: one for each card, those
+        of :func:`loaders`, and :func:`upstream`.
 
     Example
     -------
@@ -168,7 +168,23 @@ def entries() -> dict[str, Callable[..., HubUpstream]]:
         for family, name in loaders().items()
         for suffix in SUFFIXES
     ]
-    return {function.__name__: function for function in [*functions, baseline_local]}
+    functions += [upstream, baseline_local]
+    return {function.__name__: function for function in functions}
+
+
+def upstream(name, refresh=False, **options):
+    """Any upstream: a card file, a folder, or one on the Hugging Face hub.
+
+    name : str
+        ``mine.yaml``, the folder of a pre-training, ``owner/name``,
+        ``owner/name@REVISION``, or any name in the list.
+    refresh : bool
+        Download again what lies in the cache; a commit on the hub never changes.
+    options
+        Arguments of the card, see the other entries; ``trust=True`` lets code run that
+        comes with it.
+    """
+    return _load(name, refresh, **options)
 
 
 def baseline_local(model_config, refresh=False):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from s3prl_sb.errors import UserError
-from s3prl_sb.lobes.cards.finding import card_of_run
+from s3prl_sb.lobes.cards.places import card_of
 from s3prl_sb.lobes.cards.sources import open_source
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _content(source):
     """Returns the configuration and the weights of a source."""
     try:
         is_text = isinstance(source, str)
-        upstream = open_source(card_of_run(source)) if is_text else source
+        upstream = open_source(card_of(source)) if is_text else source
     except (UserError, FileNotFoundError) as error:
         raise InitError(f"init: {error}") from error
     if not isinstance(getattr(upstream, "network", None), torch.nn.Module):

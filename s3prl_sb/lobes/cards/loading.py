@@ -33,6 +33,7 @@ from s3prl_sb.lobes.cards.fusing import (
     fusion_node,
     name_of_class,
 )
+from s3prl_sb.lobes.cards.places import address_of
 from s3prl_sb.lobes.cards.sums import summands
 from s3prl_sb.storage.files import MissingFile
 
@@ -51,7 +52,8 @@ def load(name: str, trust: bool = False, **overrides: Any) -> "Upstream":
     ---------
     name : str
         Name of a card; path of a user-defined card file (``mine.yaml``, or
-        ``mine.yaml:entry`` if it has several); folder of a run of pre-training; or a
+        ``mine.yaml:entry`` if it has several); folder of a run of pre-training; one on
+        the Hugging Face hub, ``owner/name`` or ``owner/name@REVISION``; or a
         checkpoint: a file, a folder, an address or an id of Hugging Face. Several of
         them, joined by ``+``, are one upstream: a
         :class:`~s3prl_sb.lobes.upstreams.fusion.Fusion`.
@@ -239,9 +241,14 @@ def _absolute(source, folder):
     if isinstance(source, list):
         return [_absolute(mirror, folder) for mirror in source]
     path, mark, sha256 = str(source or "").partition("#sha256=")
-    if path and (folder / path).exists():  # published with its card
-        return str((folder / path).resolve()) + mark + sha256
-    if re.fullmatch(r"[^/]+\.safetensors", path) and not Path(path).exists():
+    if path and (address := address_of(folder, path)) is not None:
+        return address  # it is downloaded when it is read
+    if path and os.path.exists(folder / path):  # published with its card
+        # A link keeps its name: what it leads to may have none, as in the hub's cache.
+        is_link = os.path.islink(folder / path)
+        place = folder.resolve() / path if is_link else (folder / path).resolve()
+        return str(place) + mark + sha256
+    if re.fullmatch(r"[^/]+\.safetensors", path) and not os.path.exists(path):
         raise MissingFile(
             f"'{path}' is not in '{folder}', where the card is that names it. Move the "
             "card and its weights together, or give another card."

@@ -18,6 +18,7 @@ import torch
 
 from s3prl_sb import own
 from s3prl_sb.lobes.cards.loading import card
+from s3prl_sb.lobes.cards.places import beside
 from s3prl_sb.lobes.cards.writing import separate
 from s3prl_sb.storage.tensor_files import (
     read_metadata,
@@ -37,6 +38,17 @@ class ObjectiveFile(NamedTuple):
     name: str  #: dotted name of the objective's class
     arguments: dict[str, Any]  #: plain arguments of the objective
     weights: dict[str, torch.Tensor]  #: its own weights, without the network's
+
+
+def file_name(network: str) -> str:
+    """Returns the name of the file for that of the network's weights.
+
+    Example
+    -------
+    >>> file_name("tera.safetensors")
+    'tera.objective.safetensors'
+    """
+    return network.removesuffix(".safetensors") + ENDING
 
 
 def own_weights(objective: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -131,10 +143,11 @@ def read_objective(name: str) -> ObjectiveFile | None:
     True
     """
     source = card(name).get("source")
-    if not isinstance(source, str) or not source.endswith(".safetensors"):
+    file = source.partition("#sha256=")[0] if isinstance(source, str) else ""
+    if not file.endswith(".safetensors"):
         return None
-    path = Path(source.removesuffix(".safetensors") + ENDING)
-    if not path.is_file():
+    path = beside(file, file_name(file.rpartition("/")[2]))
+    if path is None:
         return None
     what = "an objective's weights"
     weights = read_safetensors(path, what, signed=True)

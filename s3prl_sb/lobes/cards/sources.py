@@ -5,13 +5,13 @@ Authors
 """
 
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s3prl_sb.lobes.cards.families import SourceError, of_checkpoint
 from s3prl_sb.lobes.cards.finding import names
 from s3prl_sb.lobes.cards.loading import load
+from s3prl_sb.lobes.cards.places import IS_FILE, card_of
 from s3prl_sb.lobes.cards.sums import summands
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ def open_source(source, trust: bool = False, **options) -> "Upstream":
     Arguments
     ---------
     source : str or list of str
-        Name or file of a card; or a checkpoint: a file, a folder, an address, an
+        Name or file of a card, or a folder with ``card.yaml``, also on the Hugging Face
+        hub as ``owner/name``; or a checkpoint: a file, a folder, an address, an
         id of Hugging Face, or a list of mirrors. The first class that can read a
         checkpoint gets it, see :func:`~s3prl_sb.lobes.cards.families.classes`.
     trust : bool
@@ -52,7 +53,7 @@ def open_source(source, trust: bool = False, **options) -> "Upstream":
                 f"source: {source!r} names no model. Give a card (`s3prl-sb upstreams` "
                 "lists them), a file, a folder, an address or an id of Hugging Face."
             )
-        source = os.fspath(source)
+        source = card_of(os.fspath(source))
         if is_card(source):
             return load(source, trust=trust, **options)
     return of_checkpoint(source, **options)
@@ -62,4 +63,4 @@ def is_card(source: str) -> bool:
     """Returns whether a source is the name or the file of a card."""
     is_path = Path(source).expanduser().exists()
     is_name = not is_path and (source in names() or bool(summands(source)))
-    return is_name or re.search(r"\.ya?ml(:\w+)?$", source) is not None
+    return is_name or IS_FILE.search(source) is not None

@@ -13,6 +13,7 @@ import copy
 import dataclasses
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -232,9 +233,14 @@ def is_file(value: Any) -> bool:
     values = value if isinstance(value, list) else [value]
     texts = [v for v in values if isinstance(v, str) and v]
     return any(
-        v.startswith(("http://", "https://")) or Path(v).expanduser().is_file()
+        v.startswith(("http://", "https://", "hf://")) or _is_local_file(v)
         for v in texts
     )
+
+
+def _is_local_file(text):
+    """Returns whether a text names a file; one that cannot name any does not."""
+    return os.path.isfile(os.path.expanduser(text))
 
 
 def noise_features(upstream: Any) -> list[torch.Tensor]:

@@ -25,10 +25,11 @@ from s3prl_sb.errors import UserError
 from s3prl_sb.identity import opened
 from s3prl_sb.lobes.checkpoints.reading import digest
 from s3prl_sb.resources import cache_folder
-from s3prl_sb.storage import remote_files
+from s3prl_sb.storage import hub, remote_files
 from s3prl_sb.storage.files import MissingFile
 from s3prl_sb.storage.locks import Lock
 from s3prl_sb.storage.remote_files import offline
+from s3prl_sb.storage.repositories import file_of
 
 #: Files are identified by their content, so the code that finds and reads them does
 #: not count in an identity; see :mod:`s3prl_sb.identity.code`.
@@ -51,9 +52,10 @@ def fetch(source):
     Arguments
     ---------
     source : str or list of str
-        File or folder, ``http(s)://`` address, or id of a Hugging Face repository
-        (``"facebook/hubert-base-ls960"``), optionally with ``#sha256=`` and the
-        hash of the file: any other file is an error. In a list, local files are
+        File or folder, ``http(s)://`` address, id of a Hugging Face repository
+        (``"facebook/hubert-base-ls960"``, or with ``@REVISION``), or address of a file
+        in one (``"hf://owner/name@REVISION/model.pt"``), optionally with ``#sha256=``
+        and the hash of the file: any other file is an error. In a list, local files are
         preferred, then the order counts.
 
     Returns
@@ -181,8 +183,8 @@ def _is_url(address):
 
 
 def _is_id(address):
-    looks_like_id = re.fullmatch(r"[\w.-]+/[\w.-]+", address) is not None
-    return looks_like_id and Path(address).suffix not in WEIGHTS
+    looks_like_id = re.fullmatch(r"[\w.-]+/[\w.-]+(@\w[\w./-]*)?", address)
+    return looks_like_id is not None and Path(address).suffix not in WEIGHTS
 
 
 def _local(address, sha256):
@@ -202,6 +204,8 @@ def _remote(address, sha256):
     """Returns the file or folder of an address from the network."""
     if _is_url(address):
         return _download(address, sha256)
+    if file_of(address) is not None:
+        return _file(address, sha256)
     if not _is_id(address):
         raise MissingFile(
             f"No checkpoint at '{address}'. A source is a file, a folder, an "
@@ -254,12 +258,27 @@ def _download(url, sha256):
     return target
 
 
+def _file(address, sha256):
+    """Returns a single file of a Hugging Face repository."""
+    path = hub.download_file(address)
+    if sha256 and (actual := digest(path)) != sha256:
+        place, name = file_of(address)
+        folder = path.parents[name.count("/") + 2]
+        raise FetchError(
+            f"'{name}' of '{place}' is not the published file: its SHA-256 is "
+            f"{actual}, not {sha256}. Delete '{folder}' and try again."
+        )
+    return path
+
+
 def _snapshot(repository, **patterns):
     from huggingface_hub import snapshot_download
 
+    name, _, revision = repository.partition("@")
+    at = {"revision": revision} if revision else {}
     try:
         return Path(
-            snapshot_download(repository, local_files_only=offline(), **patterns)
+            snapshot_download(name, local_files_only=offline(), **at, **patterns)
         )
     except Exception as error:  # the library raises a dozen unrelated classes
         raise FetchError(

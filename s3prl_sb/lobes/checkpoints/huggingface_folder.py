@@ -17,6 +17,8 @@ from s3prl_sb.storage import files
 
 logger = logging.getLogger(__name__)
 
+#: Entry of ``config.json`` with the place that the network was loaded from.
+PLACE = "_name_or_path"
 #: Files of the feature extractor's settings; the first one that has some is used.
 PREPROCESSORS = ("processor_config.json", "preprocessor_config.json")
 #: Weights that only pre-training or a task uses; ``mask_time_emb_vector`` is a name
@@ -54,7 +56,9 @@ def entries(folder, target_lang=None, model_type=None):
     -------
     dict
         Content of ``config.json``, with the feature extractor's settings under
-        ``preprocessor``, see :func:`preprocessor`, and ``target_lang`` if given.
+        ``preprocessor``, see :func:`preprocessor`, and ``target_lang`` if given. The
+        place that the network was loaded from, a folder of its author, is left
+        out: what is converted may be shared.
 
     Raises
     ------
@@ -67,7 +71,8 @@ def entries(folder, target_lang=None, model_type=None):
             f"'{folder}' holds {network.get('model_type')}, where {model_type} was "
             "expected"
         )
-    config = {**network, "preprocessor": preprocessor(folder)}
+    config = {key: value for key, value in network.items() if key != PLACE}
+    config["preprocessor"] = preprocessor(folder)
     return config if target_lang is None else {**config, "target_lang": target_lang}
 
 

@@ -13,108 +13,13 @@ from s3prl_sb.lobes.heads.contract import HeadError
 from s3prl_sb.lobes.heads.named_poolings import made_pooling
 from s3prl_sb.lobes.heads.parts import Part, output_size
 from s3prl_sb.lobes.heads.pooling import frame_mask, is_poolable
+from s3prl_sb.lobes.networks.masked_batch_norm import MaskedBatchNorm
 
 #: Initializations of the weights by name; biases are torch's.
 INITIALIZATIONS = {
     "xavier_uniform": torch.nn.init.xavier_uniform_,
     "xavier_normal": torch.nn.init.xavier_normal_,
 }
-
-
-class MaskedBatchNorm(torch.nn.Module):
-    """Batch normalization over the true rows of a batch, and of all its processes.
-
-    In evaluation it is torch's ``BatchNorm1d``. In training, padding does not count,
-    and under ``torchrun`` the statistics are those of the whole batch, so that the
-    number of processes changes nothing. A batch of one row has no variance; the
-    statistics so far normalize it.
-
-    Arguments
-    ---------
-    size : int
-        Number of features.
-    eps : float
-        Addition to the variance.
-    momentum : float
-        Share of a batch in the statistics of evaluation.
-
-    Note
-    ----
-    It is no subclass of ``BatchNorm1d``: SpeechBrain would replace that by torch's
-    ``SyncBatchNorm``, which knows no padding and needs GPUs.
-
-    Example
-    -------
-    >>> norm = MaskedBatchNorm(2)
-    >>> x = torch.tensor([[1.0, 5.0], [3.0, 7.0], [99.0, 99.0]])
-    >>> norm(x, torch.tensor([True, True, False]))[:2].round().tolist()
-    [[-1.0, -1.0], [1.0, 1.0]]
-    """
-
-    running_mean: torch.Tensor
-    running_var: torch.Tensor
-    num_batches_tracked: torch.Tensor
-
-    def __init__(self, size: int, eps: float = 1e-5, momentum: float = 0.1):
-        super().__init__()
-        self.eps, self.momentum = eps, momentum
-        self.weight = torch.nn.Parameter(torch.ones(size))
-        self.bias = torch.nn.Parameter(torch.zeros(size))
-        self.register_buffer("running_mean", torch.zeros(size))
-        self.register_buffer("running_var", torch.ones(size))
-        self.register_buffer("num_batches_tracked", torch.tensor(0))
-
-    def forward(
-        self, x: torch.Tensor, mask: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Normalizes rows.
-
-        Arguments
-        ---------
-        x : torch.Tensor
-            [rows, size].
-        mask : torch.Tensor, optional
-            [rows], bool: the true rows. Default: all.
-
-        Returns
-        -------
-        torch.Tensor
-            [rows, size].
-        """
-        if not self.training:
-            return self._normalized(x, self.running_mean, self.running_var)
-        weights = torch.ones(len(x), device=x.device)
-        if mask is not None:
-            weights = mask.to(weights)
-        values = torch.where(weights[:, None] > 0, x.float(), 0.0)
-        count = _over_processes(weights.sum())
-        if count < 2:
-            mean, variance = self.running_mean, self.running_var
-        else:
-            mean = _over_processes(values.sum(0)) / count
-            deviations = (values - mean) * weights[:, None]
-            variance = _over_processes(deviations.square().sum(0)) / count
-            self._follow(mean.detach(), variance.detach() * count / (count - 1))
-        return self._normalized(x, mean, variance)
-
-    def _normalized(self, x, mean, variance):
-        return (x - mean) * (variance + self.eps).rsqrt() * self.weight + self.bias
-
-    @torch.no_grad()
-    def _follow(self, mean, variance):
-        """Updates the statistics of evaluation."""
-        self.num_batches_tracked += 1
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance, self.momentum)
-
-
-def _over_processes(values):
-    """Returns a sum over all processes, through which gradients flow."""
-    if not torch.distributed.is_initialized():
-        return values
-    from torch.distributed.nn.functional import all_reduce
-
-    return all_reduce(values)
 
 
 class _Layers(torch.nn.Module):

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from s3prl_sb.lobes.heads.pooling import frame_mask
-from s3prl_sb.lobes.networks.frame_batch_norm import FrameBatchNorm
+from s3prl_sb.lobes.networks.masked_batch_norm import MaskedBatchNorm
 
 
 class LinearEncoder(nn.Module):
@@ -75,7 +75,7 @@ class ConvolutionalEncoder(nn.Module):
         )
         for weight in self.convolutions.parameters():
             nn.init.xavier_uniform_(weight, nn.init.calculate_gain("relu"))
-        self.norms = nn.ModuleList(FrameBatchNorm(channels) for _ in range(layers))
+        self.norms = nn.ModuleList(MaskedBatchNorm(channels) for _ in range(layers))
         self.dropout = nn.Dropout(dropout)
         self.blstm = nn.LSTM(
             channels, output_size // 2, batch_first=True, bidirectional=True

@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 
-from s3prl_sb.lobes.cards.conversion import AS_IT_IS, with_card
+from s3prl_sb.lobes.cards.conversion import AS_IT_IS
 from s3prl_sb.lobes.cards.families import of_checkpoint
 from s3prl_sb.lobes.cards.loading import card, load
 from s3prl_sb.lobes.cards.objective_files import read_objective
+from s3prl_sb.lobes.cards.places import card_of
 from s3prl_sb.lobes.cards.sources import is_card
 from s3prl_sb.lobes.cards.writing import ConversionError, noise_features
 from s3prl_sb.lobes.s3prl_writing import acoustic, waveform
@@ -121,7 +122,7 @@ def write_s3prl(
     """
     path = Path(destination).expanduser()
     _check_destination(path, force)
-    source, saved = with_card(source), None
+    source, saved = card_of(source), None
     if is_card(source):
         given = card(source)
         fixed: dict[str, Any] = {k: v for k, v in AS_IT_IS.items() if k in given}

@@ -1,4 +1,4 @@
-"""Batch norm over the true frames of all utterances of a batch, in all processes.
+"""Batch norm over the true rows of a batch, in all processes.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -8,13 +8,13 @@ import torch
 from torch import nn
 
 
-class FrameBatchNorm(nn.Module):
+class MaskedBatchNorm(nn.Module):
     """Batch norm whose statistics are those of true frames alone.
 
     Padding would count as speech in those of ``BatchNorm1d``, whose weights it has.
     With several processes, the statistics of a training batch are those of all
-    processes, so that two processes learn what one learns; torch's ``SyncBatchNorm``
-    does not work on CPUs.
+    processes, so that two processes learn what one learns. A batch of one row has no
+    variance; the running statistics normalize it.
 
     Arguments
     ---------
@@ -25,14 +25,23 @@ class FrameBatchNorm(nn.Module):
     momentum : float
         Share of a batch in the running statistics.
 
+    Note
+    ----
+    It is no subclass of ``BatchNorm1d``: SpeechBrain would replace that by torch's
+    ``SyncBatchNorm``, which knows no padding and does not work on CPUs.
+
     Example
     -------
-    >>> norm = FrameBatchNorm(3)
+    >>> norm = MaskedBatchNorm(3)
     >>> mask = torch.tensor([[True, True], [True, False]])
     >>> y = norm(torch.randn(2, 2, 3), mask)
     >>> y[1, 1].tolist(), bool(y[mask].mean(0).abs().max() < 1e-6)
     ([0.0, 0.0, 0.0], True)
     """
+
+    running_mean: torch.Tensor
+    running_var: torch.Tensor
+    num_batches_tracked: torch.Tensor
 
     def __init__(self, size: int, eps: float = 1e-5, momentum: float = 0.1):
         super().__init__()
@@ -43,37 +52,41 @@ class FrameBatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(size))
         self.register_buffer("num_batches_tracked", torch.tensor(0))
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Normalizes true frames; padding is zero.
+    def forward(
+        self, x: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Normalizes true rows; padding is zero.
 
         Arguments
         ---------
         x : torch.Tensor
-            [batch, frames, size].
-        mask : torch.Tensor
-            [batch, frames], True for true frames.
+            [..., size], such as [batch, frames, size].
+        mask : torch.Tensor, optional
+            [...], True for true rows. Default: all are.
 
         Returns
         -------
         torch.Tensor
-            [batch, frames, size].
+            [..., size].
         """
-        frames = x[mask].float()
-        mean, variance = self._statistics(frames)
+        rows = (x.flatten(0, -2) if mask is None else x[mask]).float()
+        mean, variance = self._statistics(rows)
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        frames = (frames - mean) * scale + self.bias
-        return torch.zeros_like(x, dtype=frames.dtype).index_put((mask,), frames)
+        rows = (rows - mean) * scale + self.bias
+        if mask is None:
+            return rows.view(x.shape)
+        return torch.zeros_like(x, dtype=rows.dtype).index_put((mask,), rows)
 
-    def _statistics(self, frames):
+    def _statistics(self, rows):
         """Returns mean and variance of a batch, which change the running ones; in
-        evaluation, and for a single frame, the running ones."""
+        evaluation, and for a single row, the running ones."""
         if not self.training:
             return self.running_mean, self.running_var
-        count = _total(frames.new_tensor([len(frames)]))
+        count = _total(rows.new_tensor([len(rows)]))
         if count <= 1:
             return self.running_mean, self.running_var
-        mean = _total(frames.sum(0)) / count
-        variance = _total((frames - mean).square().sum(0)) / count
+        mean = _total(rows.sum(0)) / count
+        variance = _total((rows - mean).square().sum(0)) / count
         with torch.no_grad():
             self.num_batches_tracked.add_(1)
             self.running_mean.lerp_(mean, self.momentum)
